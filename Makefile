@@ -1,0 +1,41 @@
+# make run     set up on the first call, then run the demo
+# make test    set up on the first call, then run every test
+# make check   ruff and mypy
+# make clean   remove what make made
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: run test check clean
+
+run: $(VENV)/.ready
+	$(BIN)/elman demo
+
+test: $(VENV)/.ready-dev
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build *.egg-info src/*.egg-info
+
+# Every version comes from constraints.txt; elman itself is built with what is installed here.
+$(VENV)/.ready: pyproject.toml setup.py constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	    { echo 'elman needs Python 3.10 or newer: make PYTHON=python3.12' >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' || \
+	    { echo 'This Python has no venv. On Debian or Ubuntu: apt install python3-venv' >&2; exit 1; }
+	@echo 'Setting up in $(VENV): about a minute once the downloads are in ...'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install -c constraints.txt "setuptools>=77"
+	$(PIP) install -c constraints.txt --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready
+	$(PIP) install -c constraints.txt --no-build-isolation -e '.[dev]'
+	@touch $@

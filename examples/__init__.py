@@ -1,0 +1,1 @@
+"""Data and scripts that travel with the package; see data/README.md."""

@@ -1,0 +1,9 @@
+"""What pyproject.toml cannot say: the example data travels inside the package."""
+
+from setuptools import find_packages, setup
+
+setup(
+    packages=[*find_packages("src"), "elman.examples"],
+    package_dir={"": "src", "elman.examples": "examples"},
+    package_data={"elman": ["py.typed"], "elman.examples": ["data/*"]},
+)

@@ -1,0 +1,88 @@
+"""Swap torch's recurrent modules for elman's inside a model, and back."""
+
+from typing import Any
+
+from torch import nn
+from torch.nn.utils import parametrize
+
+from elman.nn.cell import RNNCell
+from elman.nn.rnn import RNN
+
+_TO_ELMAN: dict[type, type] = {nn.RNN: RNN, nn.RNNCell: RNNCell}
+_TO_TORCH: dict[type, type] = {ours: torchs for torchs, ours in _TO_ELMAN.items()}
+#: What torch.nn.RNN keeps beside its parameters and elman.RNN has no use for.
+_TORCH_CACHES = ("_flat_weights", "_flat_weights_names", "_flat_weight_refs")
+
+
+def convert(model: nn.Module) -> int:
+    """Make every torch.nn.RNN and RNNCell inside `model`, or `model` itself, elman's.
+
+    In place: each module stays the same object, with the very same parameters, buffers,
+    hooks and parametrizations; only its class changes. Optimisers and other references go
+    on working. Subclasses with code of their own are left alone.
+
+    Args:
+        model: any module.
+
+    Returns:
+        How many modules were swapped.
+
+    >>> model = nn.Sequential(nn.RNN(3, 4), nn.Linear(4, 2))
+    >>> convert(model)
+    1
+    >>> type(model[0])
+    <class 'elman.nn.rnn.RNN'>
+    """
+    return _swap(model, _TO_ELMAN, _forget_caches)
+
+
+def unconvert(model: nn.Module) -> int:
+    """Undo `convert`: every elman.RNN and RNNCell inside `model` becomes torch's.
+
+    Args:
+        model: any module.
+
+    Returns:
+        How many modules were swapped.
+
+    Raises:
+        ValueError: a module has a nonlinearity that torch does not; nothing is swapped then.
+
+    >>> model = nn.Sequential(RNN(3, 4))
+    >>> unconvert(model), model
+    (1, Sequential(
+      (0): RNN(3, 4)
+    ))
+    """
+    for name, module in model.named_modules():
+        if isinstance(module, tuple(_TO_TORCH)) and module.nonlinearity == "identity":
+            where = name or "the model itself"
+            raise ValueError(f"{where}: torch.nn has no RNN with nonlinearity='identity'")
+    return _swap(model, _TO_TORCH, _renew_caches)
+
+
+def _swap(model: nn.Module, classes: dict[type, type], settle: Any) -> int:
+    swapped = 0
+    for module in model.modules():
+        old = type(module)
+        if old in classes:
+            module.__class__ = classes[old]
+        elif parametrize.is_parametrized(module) and old.__base__ in classes:
+            # torch gave this one module a class of its own, with a property a parameter
+            module.__class__ = type(old.__name__, (classes[old.__base__],), dict(vars(old)))
+        else:
+            continue
+        settle(module)
+        swapped += 1
+    return swapped
+
+
+def _forget_caches(module: nn.Module) -> None:
+    for name in _TORCH_CACHES:
+        vars(module).pop(name, None)
+
+
+def _renew_caches(module: nn.Module) -> None:
+    if isinstance(module, nn.RNN):
+        module._flat_weights_names = [name for names in module._all_weights for name in names]
+        module._init_flat_weights()

@@ -1,0 +1,279 @@
+"""The layer: `RNN`, in the place of torch.nn.RNN."""
+
+import math
+import numbers
+import warnings
+from typing import Any, overload
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.rnn import PackedSequence
+
+from elman.ops import ended, scan
+
+#: The nonlinearities and the names torch gives the modes; identity is elman's own.
+MODES = {"tanh": "RNN_TANH", "relu": "RNN_RELU", "identity": "RNN_IDENTITY"}
+
+
+class RNN(nn.Module):
+    r"""A multi-layer Elman RNN: torch.nn.RNN's arguments, parameters, shapes and numbers.
+
+        h_t = f(x_t W_ihᵀ + b_ih + h_{t-1} W_hhᵀ + b_hh)
+
+    L time steps, N batch, H_in `input_size`, H_out `hidden_size`, D directions (2 if
+    `bidirectional`, else 1).
+
+    Args:
+        input_size: H_in, features of x at each step.
+        hidden_size: H_out, units of the hidden state h.
+        num_layers: layers, each reading the states of the one below. Default: 1.
+        nonlinearity: f, "tanh", "relu" or "identity" (the last is not in torch.nn.RNN).
+            Default: "tanh".
+        bias: whether b_ih and b_hh are there. Default: True.
+        batch_first: whether input and output are (N, L, ...) instead of (L, N, ...); h_0,
+            h_n and unbatched input are as without. Default: False.
+        dropout: probability with which an output of any layer but the last is zeroed while
+            training. Default: 0.
+        bidirectional: whether a second direction reads from the end. Default: False.
+        device, dtype: of the parameters.
+
+    Call with:
+        input: (L, H_in) unbatched, (L, N, H_in), (N, L, H_in) with `batch_first`, or a
+            `PackedSequence`, its rows sorted by length or not. L = 0 and N = 0 are allowed.
+        hx: h_0, (D·num_layers, N, H_out), or (D·num_layers, H_out) for unbatched input.
+            Default: zeros.
+
+    Returns:
+        output: the last layer's h_t at every t, shaped as the input with D·H_out at the end.
+        h_n: each row's last state, shaped as h_0, in the caller's order of rows.
+
+    Raises:
+        TypeError, ValueError, RuntimeError: as torch.nn.RNN does for the same mistake.
+
+    Attributes:
+        weight_ih_l[k], weight_hh_l[k]: (H_out, H_in or D·H_out) and (H_out, H_out).
+        bias_ih_l[k], bias_hh_l[k]: (H_out,). Of the second direction with `_reverse` added.
+            All begin uniform in ±1/√H_out, the same numbers as torch's under the same seed.
+
+    Source: Elman, Finding Structure in Time, Cognitive Science 14 (1990); the interface is
+    that of torch.nn.RNN, https://docs.pytorch.org/docs/stable/generated/torch.nn.RNN.html
+
+    >>> rnn = RNN(10, 20, num_layers=2)
+    >>> output, h_n = rnn(torch.randn(5, 3, 10), torch.zeros(2, 3, 20))
+    >>> output.shape, h_n.shape
+    (torch.Size([5, 3, 20]), torch.Size([2, 3, 20]))
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        **unknown: Any,
+    ) -> None:
+        if "proj_size" in unknown:
+            raise ValueError("proj_size is an argument of LSTM only, not of RNN; leave it out")
+        if unknown:
+            raise TypeError(f"RNN got an unexpected keyword argument {next(iter(unknown))!r}")
+        _check_arguments(
+            input_size, hidden_size, num_layers, nonlinearity, bias, batch_first, dropout
+        )
+        super().__init__()
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.nonlinearity = nonlinearity
+        self.mode = MODES[nonlinearity]
+        self.bias = bias
+        self.batch_first = batch_first
+        self.dropout = float(dropout)
+        self.bidirectional = bidirectional
+        self.proj_size = 0
+        #: For each layer and direction the names of its parameters, in torch's order.
+        self._all_weights: list[list[str]] = []
+        self._create_parameters(device, dtype)
+        self.reset_parameters()
+
+    def _create_parameters(self, device: Any, dtype: torch.dtype | None) -> None:
+        for layer in range(self.num_layers):
+            for suffix in ("", "_reverse")[: self._num_directions]:
+                below = self.hidden_size * self._num_directions if layer else self.input_size
+                shapes: dict[str, tuple[int, ...]] = {
+                    "weight_ih": (self.hidden_size, below),
+                    "weight_hh": (self.hidden_size, self.hidden_size),
+                }
+                if self.bias:
+                    shapes |= {"bias_ih": (self.hidden_size,), "bias_hh": (self.hidden_size,)}
+                names = [f"{name}_l{layer}{suffix}" for name in shapes]
+                for name, shape in zip(names, shapes.values(), strict=True):
+                    parameter = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
+                    self.register_parameter(name, parameter)
+                self._all_weights.append(names)
+
+    @property
+    def _num_directions(self) -> int:
+        return 2 if self.bidirectional else 1
+
+    @property
+    def all_weights(self) -> list[list[nn.Parameter]]:
+        """The parameters of each layer and direction, as torch.nn.RNN lists them."""
+        return [[getattr(self, name) for name in names] for names in self._all_weights]
+
+    def reset_parameters(self) -> None:
+        """Draw every parameter anew, uniform in ±1/√hidden_size."""
+        bound = 1.0 / math.sqrt(self.hidden_size)
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -bound, bound)
+
+    def flatten_parameters(self) -> None:
+        """Nothing to do: the parameters are read where they lie. Here for torch's callers."""
+
+    def extra_repr(self) -> str:
+        """The arguments that differ from the defaults, as torch.nn.RNN prints them."""
+        parts = [f"{self.input_size}, {self.hidden_size}"]
+        if self.num_layers != 1:
+            parts.append(f"num_layers={self.num_layers}")
+        if self.nonlinearity == "identity":  # torch prints no nonlinearity
+            parts.append("nonlinearity=identity")
+        if self.bias is not True:
+            parts.append(f"bias={self.bias}")
+        if self.batch_first is not False:
+            parts.append(f"batch_first={self.batch_first}")
+        if self.dropout != 0:
+            parts.append(f"dropout={self.dropout}")
+        if self.bidirectional is not False:
+            parts.append(f"bidirectional={self.bidirectional}")
+        return ", ".join(parts)
+
+    @overload
+    def forward(self, input: Tensor, hx: Tensor | None = None) -> tuple[Tensor, Tensor]: ...
+    @overload
+    def forward(
+        self, input: PackedSequence, hx: Tensor | None = None
+    ) -> tuple[PackedSequence, Tensor]: ...
+    def forward(self, input, hx=None):  # noqa: A002 - torch's name
+        """Run the layers over `input` from the state `hx`; shapes under the class."""
+        if isinstance(input, PackedSequence):
+            return self._forward_packed(input, hx)
+        if input.dim() not in (2, 3):
+            raise ValueError(f"RNN: input should be 2-D or 3-D, got {input.dim()}-D")
+        if hx is not None and hx.dim() != input.dim():
+            raise RuntimeError(
+                f"hx should be {input.dim()}-D to go with {input.dim()}-D input, got {hx.dim()}-D"
+            )
+        if input.dim() == 2:  # unbatched
+            output, h_n = self._run(input.unsqueeze(1), hx if hx is None else hx.unsqueeze(1))
+            return output.squeeze(1), h_n.squeeze(1)
+        if self.batch_first:
+            output, h_n = self._run(input.transpose(0, 1), hx)
+            return output.transpose(0, 1), h_n
+        return self._run(input, hx)
+
+    def _forward_packed(
+        self, packed: PackedSequence, hx: Tensor | None
+    ) -> tuple[PackedSequence, Tensor]:
+        data, batch_sizes, sorted_indices, unsorted_indices = packed
+        if data.dim() != 2:
+            raise RuntimeError(f"packed input should have 2-D data, got {data.dim()}-D")
+        if hx is not None:
+            self._check_hidden(hx, data, int(batch_sizes[0]))
+            if sorted_indices is not None:
+                hx = hx.index_select(1, sorted_indices)
+        output, h_n = self._run(data, hx, batch_sizes)
+        if unsorted_indices is not None:
+            h_n = h_n.index_select(1, unsorted_indices)
+        return PackedSequence(output, batch_sizes, sorted_indices, unsorted_indices), h_n
+
+    def _run(
+        self, x: Tensor, h_0: Tensor | None, batch_sizes: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """All layers over dense (L, N, H_in) or packed (rows, H_in) input, rows sorted."""
+        self._check_input(x)
+        N = x.shape[1] if batch_sizes is None else int(batch_sizes[0])
+        if h_0 is None:
+            h_0 = x.new_zeros(len(self._all_weights), N, self.hidden_size)
+        self._check_hidden(h_0, x, N)
+        initial, last = h_0.unbind(0), []
+        for layer in range(self.num_layers):
+            if layer and self.dropout:
+                x = functional.dropout(x, self.dropout, self.training)
+            outputs = []
+            for direction in range(self._num_directions):
+                k = layer * self._num_directions + direction
+                weight_ih, weight_hh, *biases = (getattr(self, n) for n in self._all_weights[k])
+                bias = biases[0] + biases[1] if biases else None
+                a = functional.linear(x, weight_ih, bias)  # (L, N, H_out) or (rows, H_out)
+                reverse = direction == 1
+                h = scan(
+                    a, weight_hh, initial[k], self.nonlinearity,
+                    batch_sizes=batch_sizes, reverse=reverse,
+                )  # fmt: skip
+                outputs.append(h)
+                last.append(ended(h, initial[k].to(h.dtype), batch_sizes, reverse))
+            x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)  # (..., D·H_out)
+        return x, torch.stack(last)
+
+    def _check_input(self, x: Tensor) -> None:
+        dtype = getattr(self, self._all_weights[0][0]).dtype
+        if x.dtype != dtype and not torch.is_autocast_enabled(x.device.type):
+            raise ValueError(
+                f"RNN: input is {x.dtype} but the weights are {dtype}; convert the input with "
+                f"input.to({dtype}), or the layer with rnn.to(...)"
+            )
+        if x.shape[-1] != self.input_size:
+            raise RuntimeError(
+                f"RNN: the last dimension of input should be input_size, {self.input_size}, "
+                f"got {x.shape[-1]}"
+            )
+
+    def _check_hidden(self, hx: Tensor, x: Tensor, N: int) -> None:
+        expected = (len(self._all_weights), N, self.hidden_size)
+        if tuple(hx.shape) != expected:
+            raise RuntimeError(f"RNN: hx should be {expected}, got {tuple(hx.shape)}")
+        if hx.dtype != x.dtype and not torch.is_autocast_enabled(x.device.type):
+            raise RuntimeError(
+                f"RNN: hx is {hx.dtype} but input is {x.dtype}; convert it with hx.to({x.dtype})"
+            )
+
+
+def _check_arguments(
+    input_size: object,
+    hidden_size: object,
+    num_layers: object,
+    nonlinearity: object,
+    bias: object,
+    batch_first: object,
+    dropout: object,
+) -> None:
+    if nonlinearity not in MODES:
+        known = ", ".join(map(repr, MODES))
+        raise ValueError(f"nonlinearity should be one of {known}, got {nonlinearity!r}")
+    number = isinstance(dropout, numbers.Number) and not isinstance(dropout, bool)
+    if not number or not 0 <= dropout <= 1:  # type: ignore[operator]
+        raise ValueError(f"dropout should be a number in [0, 1], a probability, got {dropout!r}")
+    for name, flag in (("bias", bias), ("batch_first", batch_first)):
+        if not isinstance(flag, bool):
+            raise TypeError(f"{name} should be a bool, got {type(flag).__name__}")
+    for name, size in (
+        ("input_size", input_size),
+        ("hidden_size", hidden_size),
+        ("num_layers", num_layers),
+    ):
+        if not isinstance(size, int):
+            raise TypeError(f"{name} should be an int, got {type(size).__name__}")
+        if size <= 0:
+            raise ValueError(f"{name} should be greater than zero, got {size}")
+    if dropout and num_layers == 1:
+        warnings.warn(
+            "dropout acts on the outputs of every layer but the last, so with num_layers=1 "
+            f"dropout={dropout} does nothing",
+            stacklevel=3,
+        )

@@ -1,0 +1,14 @@
+"""The recurrence: `scan` and `linear_scan`, the only doors to a loop over time.
+
+    scan         h_t = f(a_t + h_{t-1} Wᵀ)
+    linear_scan  s_t = x_t + e_t ⊙ s_{t-1} + p_t ⊙ ((q_t ⊙ s_{t-1}) M)
+
+L time steps, N rows in the batch, H hidden units, G groups. A sequence is dense, (L, N, H),
+or packed, (rows, H) with `batch_sizes`; with a weight of (G, H, H) it has G before H.
+"""
+
+from elman.ops.doors import linear_scan, scan
+from elman.ops.layout import ended
+from elman.ops.select import BACKENDS, Choice, select, use_backend
+
+__all__ = ["BACKENDS", "Choice", "ended", "linear_scan", "scan", "select", "use_backend"]

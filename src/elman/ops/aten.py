@@ -1,0 +1,68 @@
+"""The scans over torch's own operators: every device, one fused product and one activation a step.
+
+Runs below autograd (the rules are in derivatives.py), so it may write in place.
+"""
+
+import torch
+from torch import Tensor
+
+from elman.ops.layout import continued, in_order, product, scaled
+
+_IN_PLACE = {"tanh": torch.tanh_, "relu": torch.relu_, "identity": lambda z: z}
+
+
+def serves(device: torch.device, dtype: torch.dtype) -> str | None:
+    """Why this backend cannot serve such tensors, in words; None where it can."""
+    return None if dtype.is_floating_point else f"{dtype} is not a real floating-point type"
+
+
+def scan(
+    a: Tensor,
+    weight_hh: Tensor,
+    h_0: Tensor,
+    nonlinearity: str = "tanh",
+    batch_sizes: Tensor | None = None,
+    reverse: bool = False,
+) -> Tensor:
+    """As `reference.scan`."""
+    activate, weight = _IN_PLACE[nonlinearity], weight_hh.mT
+    states = torch.empty_like(a, memory_format=torch.contiguous_format)
+    h = h_0[:0]
+    for a_t, h_t in in_order(batch_sizes, reverse, a, states):
+        _add_product(a_t, continued(h, h_0, len(a_t)), weight, h_t)
+        h = activate(h_t)
+    return states
+
+
+def linear_scan(
+    x: Tensor,
+    weight: Tensor,
+    s_0: Tensor,
+    p: Tensor | None = None,
+    q: Tensor | None = None,
+    e: Tensor | None = None,
+    batch_sizes: Tensor | None = None,
+    reverse: bool = False,
+) -> Tensor:
+    """As `reference.linear_scan`."""
+    states = torch.empty_like(x, memory_format=torch.contiguous_format)
+    s = s_0[:0]
+    for x_t, p_t, q_t, e_t, s_t in in_order(batch_sizes, reverse, x, p, q, e, states):
+        s = continued(s, s_0, len(x_t))
+        inside = scaled(q_t, s)
+        if p_t is None:
+            _add_product(x_t, inside, weight, s_t)
+        else:
+            torch.addcmul(x_t, p_t, product(inside, weight), out=s_t)
+        if e_t is not None:
+            s_t.addcmul_(e_t, s)
+        s = s_t
+    return states
+
+
+def _add_product(x: Tensor, s: Tensor, weight: Tensor, out: Tensor) -> None:
+    """out = x + s M."""
+    if weight.dim() == 2:
+        torch.addmm(x, s, weight, out=out)
+    else:
+        torch.add(x, product(s, weight), out=out)

@@ -1,0 +1,83 @@
+"""What the ops ask of their arguments, and the words for what does not fit."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+
+def check_tensors(tensors: Mapping[str, Tensor | None]) -> None:
+    """Types, dtypes, devices and shapes: a sequence, a weight, an initial state, factors."""
+    (x_name, x), (w_name, weight), (s_name, initial), *factors = tensors.items()
+    for name, t in tensors.items():
+        if t is None and (name, t) in factors:
+            continue
+        if not isinstance(t, Tensor):
+            raise TypeError(f"{name} should be a Tensor, got {type(t).__name__}")
+    assert x is not None and weight is not None and initial is not None
+    for name, t in tensors.items():
+        if t is not None and t.dtype != x.dtype:
+            raise TypeError(
+                f"{name} should have the dtype of {x_name}, {x.dtype}, got {t.dtype}; "
+                f"convert one of them, for example {name}.to({x.dtype})"
+            )
+        if t is not None and t.device != x.device:
+            raise ValueError(
+                f"{name} should be on the device of {x_name}, {x.device}, got {t.device}"
+            )
+    if not (x.is_floating_point() or x.is_complex()):
+        raise TypeError(f"{x_name} should be floating-point, got {x.dtype}")
+    row = weight.shape[:-1]  # (H,) or (G, H)
+    if weight.dim() not in (2, 3) or weight.shape[-1] != weight.shape[-2]:
+        raise ValueError(f"{w_name} should be (H, H) or (G, H, H), got {shape(weight)}")
+    if initial.dim() != len(row) + 1 or initial.shape[1:] != row:
+        raise ValueError(f"{s_name} should be (N, {commas(row)}), got {shape(initial)}")
+    if x.shape[-len(row) :] != row:
+        raise ValueError(f"{x_name} should end in ({commas(row)}), as {w_name}, got {shape(x)}")
+    for name, factor in factors:
+        if factor is not None and factor.shape != x.shape:
+            raise ValueError(
+                f"{name} should have the shape of {x_name}, {shape(x)}, got {shape(factor)}"
+            )
+
+
+def check_batch_sizes(batch_sizes: Tensor | None, x: Tensor, initial: Tensor) -> None:
+    """Dense (L, N, ...) without them; packed (rows, ...) that they divide, with them."""
+    row = initial.shape[1:]
+    if batch_sizes is None:
+        if x.dim() != len(row) + 2 or x.shape[1] != len(initial):
+            raise ValueError(
+                f"a dense sequence should be (L, {len(initial)}, {commas(row)}) to go with an "
+                f"initial state of {shape(initial)}, got {shape(x)}; a packed one needs batch_sizes"
+            )
+        return
+    if not isinstance(batch_sizes, Tensor) or batch_sizes.dtype != torch.int64:
+        got = batch_sizes.dtype if isinstance(batch_sizes, Tensor) else type(batch_sizes).__name__
+        raise TypeError(f"batch_sizes should be an int64 Tensor, got {got}")
+    if batch_sizes.dim() != 1 or batch_sizes.device.type != "cpu":
+        raise ValueError(
+            "batch_sizes should be one-dimensional and on the CPU, got shape "
+            f"{shape(batch_sizes)} on {batch_sizes.device}"
+        )
+    if x.dim() != len(row) + 1:
+        raise ValueError(f"a packed sequence should be (rows, {commas(row)}), got {shape(x)}")
+    sizes = batch_sizes.tolist()
+    if any(later > earlier for earlier, later in zip(sizes, sizes[1:], strict=False)):
+        raise ValueError("batch_sizes should never increase: sort the rows, the longest first")
+    if sizes and (sizes[-1] < 0 or sizes[0] > len(initial)):
+        raise ValueError(
+            f"batch_sizes should lie between 0 and the {len(initial)} rows of the initial state, "
+            f"got {sizes[-1]} to {sizes[0]}"
+        )
+    if sum(sizes) != len(x):
+        raise ValueError(f"batch_sizes add up to {sum(sizes)} rows, but the sequence has {len(x)}")
+
+
+def shape(x: Tensor) -> str:
+    """(2, 3), as a person writes it."""
+    return f"({commas(x.shape)})"
+
+
+def commas(sizes: torch.Size) -> str:
+    """2, 3"""
+    return ", ".join(map(str, sizes))

@@ -1,0 +1,183 @@
+"""The derivative rules of the two scans, once, for every backend.
+
+Each derivative of either op is a `linear_scan` and matrix products over all steps at once;
+README.md beside this file derives them. The rules call differentiable pieces only, so a
+derivative of a derivative is the same rule applied again.
+"""
+
+from typing import Any
+
+from torch import Tensor
+from torch.autograd import Function
+
+from elman.ops.layout import (
+    begun,
+    following,
+    outer,
+    outer_with_previous,
+    previous,
+    product,
+    scaled,
+)
+from elman.ops.select import backend_module
+
+
+def slope(h: Tensor, nonlinearity: str) -> Tensor | None:
+    """f'(z) told from h = f(z) alone; None where it is one everywhere."""
+    if nonlinearity == "tanh":
+        return 1 - h * h
+    if nonlinearity == "relu":
+        return (h > 0).to(h.dtype)
+    return None
+
+
+def total(terms: list[Tensor | None]) -> Tensor | None:
+    """The sum of the terms that are there."""
+    present = [term for term in terms if term is not None]
+    return sum(present[1:], present[0]) if present else None
+
+
+def times(x: Tensor | None, y: Tensor | None) -> Tensor | None:
+    """x ⊙ y, or nothing where either is absent."""
+    return None if x is None or y is None else x * y
+
+
+class Scan(Function):
+    """h_t = f(a_t + h_{t-1} Wᵀ)."""
+
+    @staticmethod
+    def forward(
+        a: Tensor,
+        weight_hh: Tensor,
+        h_0: Tensor,
+        nonlinearity: str,
+        batch_sizes: Tensor | None,
+        reverse: bool,
+        backend: str,
+    ) -> Tensor:
+        kernel = backend_module(backend).scan
+        return kernel(a, weight_hh, h_0, nonlinearity, batch_sizes, reverse)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+        _, weight_hh, h_0, ctx.nonlinearity, *ctx.time, ctx.backend = inputs
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(weight_hh, h_0, output)
+        ctx.save_for_forward(weight_hh, h_0, output)
+
+    @staticmethod
+    def backward(ctx: Any, h_bar: Tensor | None) -> tuple:
+        if h_bar is None:
+            return (None,) * 7
+        weight_hh, h_0, h = ctx.saved_tensors
+        batch_sizes, reverse = ctx.time
+        d = slope(h, ctx.nonlinearity)
+        # δ_t = d_t ⊙ (h̄_t + δ_{t+1} W): what reaches the inside of f at step t
+        delta = LinearScan.apply(
+            scaled(d, h_bar), weight_hh, h_0.new_zeros(h_0.shape), d, None, None,
+            batch_sizes, not reverse, ctx.backend,
+        )  # fmt: skip
+        weight_bar = h_0_bar = None
+        if ctx.needs_input_grad[1]:
+            weight_bar = outer_with_previous(delta, h, h_0, weight_hh, *ctx.time)
+        if ctx.needs_input_grad[2]:
+            h_0_bar = product(begun(delta, *ctx.time, len(h_0)), weight_hh)
+        return delta, weight_bar, h_0_bar, None, None, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, a_dot: Tensor | None, weight_dot: Tensor | None, h_0_dot: Tensor | None, *_):
+        weight_hh, h_0, h = ctx.saved_tensors
+        d = slope(h, ctx.nonlinearity)
+        through = None
+        if weight_dot is not None:
+            through = product(previous(h, h_0, *ctx.time), weight_dot.mT)
+        x = total([a_dot, through])
+        return LinearScan.apply(
+            h.new_zeros(h.shape) if x is None else scaled(d, x),
+            weight_hh.mT,
+            h_0.new_zeros(h_0.shape) if h_0_dot is None else h_0_dot,
+            d, None, None, *ctx.time, ctx.backend,
+        )  # fmt: skip
+
+
+class LinearScan(Function):
+    """s_t = x_t + e_t ⊙ s_{t-1} + p_t ⊙ ((q_t ⊙ s_{t-1}) M), closed under differentiation."""
+
+    @staticmethod
+    def forward(
+        x: Tensor,
+        weight: Tensor,
+        s_0: Tensor,
+        p: Tensor | None,
+        q: Tensor | None,
+        e: Tensor | None,
+        batch_sizes: Tensor | None,
+        reverse: bool,
+        backend: str,
+    ) -> Tensor:
+        kernel = backend_module(backend).linear_scan
+        return kernel(x, weight, s_0, p, q, e, batch_sizes, reverse)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+        _, weight, s_0, p, q, e, *ctx.time, ctx.backend = inputs
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(weight, s_0, p, q, e, output)
+        ctx.save_for_forward(weight, s_0, p, q, e, output)
+
+    @staticmethod
+    def backward(ctx: Any, s_bar: Tensor | None) -> tuple:
+        if s_bar is None:
+            return (None,) * 9
+        weight, s_0, p, q, e, s = ctx.saved_tensors
+        batch_sizes, reverse = ctx.time
+
+        def after(c: Tensor | None) -> Tensor | None:
+            return None if c is None else following(c, batch_sizes, reverse)
+
+        # the adjoint: the other way in time, p and q swapped, M transposed
+        sigma = LinearScan.apply(
+            s_bar, weight.mT, s_0.new_zeros(s_0.shape), after(q), after(p), after(e),
+            batch_sizes, not reverse, ctx.backend,
+        )  # fmt: skip
+        _, wants_weight, wants_s_0, wants_p, wants_q, wants_e, *_ = ctx.needs_input_grad
+        weight_bar = s_0_bar = p_bar = q_bar = e_bar = None
+        if wants_weight or wants_p or wants_q or wants_e:
+            before = previous(s, s_0, batch_sizes, reverse)
+        if wants_weight:
+            weight_bar = outer(scaled(q, before), scaled(p, sigma), weight)
+        if wants_p:
+            p_bar = sigma * product(scaled(q, before), weight)
+        if wants_q:
+            q_bar = before * product(scaled(p, sigma), weight.mT)
+        if wants_e:
+            e_bar = sigma * before
+        if wants_s_0:
+            sigma_1, p_1, q_1, e_1 = (
+                None if c is None else begun(c, *ctx.time, len(s_0)) for c in (sigma, p, q, e)
+            )
+            through = scaled(q_1, product(scaled(p_1, sigma_1), weight.mT))
+            s_0_bar = total([through, times(e_1, sigma_1)])
+        return sigma, weight_bar, s_0_bar, p_bar, q_bar, e_bar, None, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, x_dot, weight_dot, s_0_dot, p_dot, q_dot, e_dot, *_):
+        weight, s_0, p, q, e, s = ctx.saved_tensors
+        x = x_dot
+        if any(c is not None for c in (weight_dot, p_dot, q_dot, e_dot)):
+            before = previous(s, s_0, *ctx.time)
+            inside = scaled(q, before)
+            terms = [x_dot, times(e_dot, before)]
+            if p_dot is not None:
+                terms.append(p_dot * product(inside, weight))
+            if q_dot is not None:
+                terms.append(scaled(p, product(q_dot * before, weight)))
+            if weight_dot is not None:
+                terms.append(scaled(p, product(inside, weight_dot)))
+            x = total(terms)
+        return LinearScan.apply(
+            s.new_zeros(s.shape) if x is None else x,
+            weight,
+            s_0.new_zeros(s_0.shape) if s_0_dot is None else s_0_dot,
+            p, q, e, *ctx.time, ctx.backend,
+        )  # fmt: skip

@@ -1,0 +1,129 @@
+"""The public ops: they check what comes, choose a backend, and hand over to the rules."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from elman.ops import reference
+from elman.ops.check import check_batch_sizes, check_tensors
+from elman.ops.derivatives import LinearScan, Scan
+from elman.ops.select import select
+
+_AUTOCAST_FROM = (torch.float32, torch.float16, torch.bfloat16)  # never float64, as in torch
+
+
+def scan(
+    a: Tensor,
+    weight_hh: Tensor,
+    h_0: Tensor,
+    nonlinearity: str = "tanh",
+    *,
+    batch_sizes: Tensor | None = None,
+    reverse: bool = False,
+    backend: str | None = None,
+) -> Tensor:
+    """The Elman recurrence over a whole sequence.
+
+        h_t = f(a_t + h_{t-1} Wᵀ)
+
+    Args:
+        a: what the input says, x_t W_ihᵀ + b: (L, N, H), or packed (rows, H). With groups
+            (L, N, G, H) or (rows, G, H).
+        weight_hh: W, (H, H) in (out, in) order; with groups (G, H, H).
+        h_0: the state before each row's first step, (N, H) or (N, G, H).
+        nonlinearity: f, one of "tanh", "relu", "identity".
+        batch_sizes: rows at each step when packed, never increasing: 1-D int64 on the CPU,
+            as in `torch.nn.utils.rnn.PackedSequence`. Rows of `h_0` beyond the first of
+            them have length zero. Default: dense.
+        reverse: run from the last step to the first. Default: False.
+        backend: a name from `elman.ops.BACKENDS`. Default: `select` chooses.
+
+    Returns:
+        h_t for every t, in the shape of `a`. Under autocast in the autocast dtype.
+
+    Raises:
+        TypeError: an argument is of the wrong type, or dtypes differ.
+        ValueError: a shape, device, nonlinearity or `batch_sizes` does not fit, or the
+            backend asked for cannot serve the call.
+
+    Derivatives of any order, reverse and forward mode. Source: Elman, Finding Structure in
+    Time, Cognitive Science 14 (1990); the rules are derived in README.md beside this file.
+
+    >>> a, W, h_0 = torch.zeros(5, 2, 3), torch.eye(3), torch.ones(2, 3)
+    >>> scan(a, W, h_0, "relu").shape
+    torch.Size([5, 2, 3])
+    >>> scan(a, W, h_0, "relu")[-1, 0]
+    tensor([1., 1., 1.])
+    """
+    if nonlinearity not in reference.NONLINEARITIES:
+        known = ", ".join(map(repr, reference.NONLINEARITIES))
+        raise ValueError(f"nonlinearity should be one of {known}, got {nonlinearity!r}")
+    with _autocast_done(a, weight_hh, h_0) as (a, weight_hh, h_0):
+        check_tensors({"a": a, "weight_hh": weight_hh, "h_0": h_0})
+        check_batch_sizes(batch_sizes, a, h_0)
+        if a.is_complex():  # the rules are those of real numbers; torch differentiates the loop
+            return reference.scan(a, weight_hh, h_0, nonlinearity, batch_sizes, reverse)
+        chosen = select(a.device, a.dtype, backend).backend
+        return Scan.apply(a, weight_hh, h_0, nonlinearity, batch_sizes, reverse, chosen)
+
+
+def linear_scan(
+    x: Tensor,
+    weight: Tensor,
+    s_0: Tensor,
+    *,
+    p: Tensor | None = None,
+    q: Tensor | None = None,
+    e: Tensor | None = None,
+    batch_sizes: Tensor | None = None,
+    reverse: bool = False,
+    backend: str | None = None,
+) -> Tensor:
+    """The linear recurrence that every derivative of `scan` is.
+
+        s_t = x_t + e_t ⊙ s_{t-1} + p_t ⊙ ((q_t ⊙ s_{t-1}) M)
+
+    Args:
+        x: (L, N, H), or packed (rows, H); with groups G before H.
+        weight: M, (H, H), applied from the right; with groups (G, H, H).
+        s_0: the state before each row's first step, (N, H) or (N, G, H).
+        p, q, e: factors in the shape of `x`. Default: p = q = 1, e = 0.
+        batch_sizes, reverse, backend: as in `scan`.
+
+    Returns:
+        s_t for every t, in the shape of `x`.
+
+    Raises:
+        TypeError, ValueError: as in `scan`.
+
+    >>> x, M = torch.ones(3, 1, 1), torch.full((1, 1), 2.0)
+    >>> linear_scan(x, M, torch.zeros(1, 1)).flatten()
+    tensor([1., 3., 7.])
+    >>> linear_scan(x, M, torch.zeros(1, 1), reverse=True).flatten()
+    tensor([7., 3., 1.])
+    """
+    with _autocast_done(x, weight, s_0, p, q, e) as (x, weight, s_0, p, q, e):
+        check_tensors({"x": x, "weight": weight, "s_0": s_0, "p": p, "q": q, "e": e})
+        check_batch_sizes(batch_sizes, x, s_0)
+        if x.is_complex():
+            return reference.linear_scan(x, weight, s_0, p, q, e, batch_sizes, reverse)
+        chosen = select(x.device, x.dtype, backend).backend
+        return LinearScan.apply(x, weight, s_0, p, q, e, batch_sizes, reverse, chosen)
+
+
+@contextmanager
+def _autocast_done(*tensors: Tensor | None) -> Iterator[tuple[Any, ...]]:
+    """The tensors in autocast's dtype and autocast off, as torch treats its own products."""
+    device = tensors[0].device.type if isinstance(tensors[0], Tensor) else "cpu"
+    if not (torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)):
+        yield tensors
+        return
+    dtype = torch.get_autocast_dtype(device)
+    with torch.autocast(device, enabled=False):
+        yield tuple(
+            t.to(dtype) if isinstance(t, Tensor) and t.dtype in _AUTOCAST_FROM else t
+            for t in tensors
+        )

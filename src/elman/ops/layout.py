@@ -1,0 +1,162 @@
+"""Where the rows of a sequence lie in memory, dense or packed, and who follows whom in time.
+
+Dense, a sequence is (L, N, ...): step t owns rows t·N to (t+1)·N. Packed, it is (rows, ...)
+and step t owns the next `batch_sizes[t]` rows, never more than the step before. Either way
+row i of a step is the same sequence as row i of its neighbours, and a scan visits the steps
+in order or, with `reverse`, from the last to the first. N is the number of rows of the
+initial state; rows beyond `batch_sizes[0]` have length zero.
+
+The shape before H may hold groups: (..., G, H) against a weight of (G, H, H).
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import repeat
+
+import torch
+from torch import Tensor
+
+# --- inside a loop over time -------------------------------------------------------------
+
+
+def in_order(
+    batch_sizes: Tensor | None, reverse: bool, *sequences: Tensor | None
+) -> Iterator[tuple]:
+    """The steps in the order of the scan, one view a sequence; None stays None."""
+    sizes = None if batch_sizes is None else batch_sizes.tolist()
+
+    def steps(x: Tensor | None):
+        if x is None:
+            return repeat(None)
+        views = x.unbind(0) if sizes is None else x.split(sizes)
+        return reversed(views) if reverse else iter(views)
+
+    return zip(*map(steps, sequences), strict=False)  # repeat() has no end
+
+
+def continued(state: Tensor, initial: Tensor, rows: int) -> Tensor:
+    """The state that enters a step of so many rows: rows that begin here bring their own."""
+    if len(state) < rows:
+        return torch.cat([state, initial[len(state) : rows]])
+    return state[:rows]
+
+
+def joined(states: Sequence[Tensor], like: Tensor, reverse: bool) -> Tensor:
+    """The steps of a scan as one tensor in the shape of `like`."""
+    if not states:
+        return torch.empty_like(like)
+    return torch.cat(states[::-1] if reverse else states).view(like.shape)
+
+
+# --- products with a weight, grouped or not ----------------------------------------------
+
+
+def scaled(by: Tensor | None, x: Tensor) -> Tensor:
+    """by ⊙ x, where an absent factor is one."""
+    return x if by is None else by * x
+
+
+def product(x: Tensor, weight: Tensor) -> Tensor:
+    """x M over the last dimension; group by group for a weight of (G, H, H)."""
+    if weight.dim() == 2:
+        return x @ weight
+    return torch.einsum("...gi,gij->...gj", x, weight)
+
+
+def outer(u: Tensor, v: Tensor, weight: Tensor) -> Tensor:
+    """Σ uᵀ v over every row, in the shape of `weight`."""
+    if weight.dim() == 2:
+        return u.reshape(-1, u.shape[-1]).mT @ v.reshape(-1, v.shape[-1])
+    return torch.einsum("rgi,rgj->gij", u.flatten(0, -3), v.flatten(0, -3))
+
+
+# --- whole sequences, moved in time ------------------------------------------------------
+
+
+def previous(
+    x: Tensor, initial: Tensor, batch_sizes: Tensor | None, reverse: bool
+) -> Tensor:
+    """What the scan saw before each step: x_{t-1}, and `initial` where a row begins."""
+    if batch_sizes is None:
+        parts = (x[1:], initial[None]) if reverse else (initial[None], x[:-1])
+        return torch.cat(parts)[: len(x)]
+    step, row, offset = _coordinates(batch_sizes)
+    total = len(x)
+    if reverse:
+        after = torch.cat([batch_sizes[1:], batch_sizes.new_zeros(1)])
+        start = offset + batch_sizes  # of the step after
+        index = torch.where(row < after[step], start[step] + row, total + row)
+    else:
+        start = offset - batch_sizes.roll(1)  # of the step before
+        index = torch.where(step > 0, start[step] + row, total + row)
+    return torch.cat([x, initial]).index_select(0, index.to(x.device))
+
+
+def outer_with_previous(
+    u: Tensor,
+    x: Tensor,
+    initial: Tensor,
+    weight: Tensor,
+    batch_sizes: Tensor | None,
+    reverse: bool,
+) -> Tensor:
+    """Σ u_tᵀ x_{t-1} over every row, in the shape of `weight`."""
+    if batch_sizes is not None or len(x) == 0:
+        return outer(u, previous(x, initial, batch_sizes, reverse), weight)
+    # dense: the neighbours are views, so nothing is copied
+    first, rest, before = (u[-1:], u[:-1], x[1:]) if reverse else (u[:1], u[1:], x[:-1])
+    return outer(rest, before, weight) + outer(first, initial[None], weight)
+
+
+def following(x: Tensor, batch_sizes: Tensor | None, reverse: bool) -> Tensor:
+    """What the scan will see after each step: x_{t+1}, and zero where a row ends."""
+    rows = x.shape[1] if batch_sizes is None else _first_size(batch_sizes)
+    return previous(x, x.new_zeros(rows, *row_shape(x, batch_sizes)), batch_sizes, not reverse)
+
+
+def begun(x: Tensor, batch_sizes: Tensor | None, reverse: bool, rows: int) -> Tensor:
+    """x at each row's first step, (rows, ...); zero for rows of length zero."""
+    if batch_sizes is None:
+        if len(x) == 0:
+            return x.new_zeros(x.shape[1:])
+        return x[-1] if reverse else x[0]
+    live = _first_size(batch_sizes)
+    if reverse:
+        x = x.index_select(0, _last_rows(batch_sizes).to(x.device))
+    else:
+        x = x[:live]
+    return x if live == rows else torch.cat([x, x.new_zeros(rows - live, *x.shape[1:])])
+
+
+def ended(x: Tensor, initial: Tensor, batch_sizes: Tensor | None, reverse: bool) -> Tensor:
+    """x at each row's last step, (N, ...); `initial` for rows of length zero."""
+    if batch_sizes is None and len(x) == 0:
+        return initial
+    live = len(initial) if batch_sizes is None else _first_size(batch_sizes)
+    last = begun(x, batch_sizes, not reverse, live)
+    return last if live == len(initial) else torch.cat([last, initial[live:]])
+
+
+def row_shape(x: Tensor, batch_sizes: Tensor | None) -> torch.Size:
+    """The shape of one row of one step: (H,) or (G, H)."""
+    return x.shape[2:] if batch_sizes is None else x.shape[1:]
+
+
+def _first_size(batch_sizes: Tensor) -> int:
+    return int(batch_sizes[0]) if len(batch_sizes) else 0
+
+
+def _coordinates(batch_sizes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of each packed row its step and its place in the step; of each step its first row."""
+    offset = batch_sizes.cumsum(0) - batch_sizes
+    step = torch.repeat_interleave(torch.arange(len(batch_sizes)), batch_sizes)
+    row = torch.arange(len(step)) - offset[step]
+    return step, row, offset
+
+
+def _last_rows(batch_sizes: Tensor) -> Tensor:
+    """Where each live row's last step lies."""
+    rows = torch.arange(_first_size(batch_sizes))
+    # batch_sizes never increases, so row i lives as long as batch_sizes[t] > i
+    lengths = len(batch_sizes) - torch.searchsorted(batch_sizes.flip(0), rows, right=True)
+    offset = batch_sizes.cumsum(0) - batch_sizes
+    return offset[lengths - 1] + rows

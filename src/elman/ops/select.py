@@ -1,0 +1,84 @@
+"""Which backend serves a call, and why.
+
+A backend is a module of this package with `scan` and `linear_scan` of the reference's
+signature, and with `serves(device, dtype)`: None where it can, otherwise why not, in words.
+"""
+
+import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from types import ModuleType
+from typing import NamedTuple
+
+import torch
+
+#: Each backend and what it is, the preferred one first.
+BACKENDS = {
+    "aten": "torch's own operators, on every device; no compiled kernel is installed",
+    "reference": "the plain loop, for reading and for checking the others",
+}
+
+_asked_for: ContextVar[str | None] = ContextVar("elman_backend", default=None)
+
+
+class Choice(NamedTuple):
+    """The backend that serves a call, and the reason in words."""
+
+    backend: str
+    reason: str
+
+
+@cache
+def backend_module(name: str) -> ModuleType:
+    """The module of a backend, imported when first used."""
+    if name not in BACKENDS:
+        raise ValueError(f"backend should be one of {', '.join(BACKENDS)}, got {name!r}")
+    return importlib.import_module(f"elman.ops.{name}")
+
+
+def select(device: torch.device, dtype: torch.dtype, backend: str | None = None) -> Choice:
+    """The backend for tensors of this device and dtype.
+
+    Args:
+        device, dtype: of the tensors of the call.
+        backend: a name from `BACKENDS` to insist on; by default the one that
+            `use_backend` set, or else the first that can serve.
+
+    Raises:
+        ValueError: the name is unknown, or that backend cannot serve the call. An explicit
+            choice is never replaced by another.
+
+    >>> select(torch.device("cpu"), torch.float32).backend
+    'aten'
+    """
+    wanted = backend or _asked_for.get()
+    if wanted is not None:
+        problem = backend_module(wanted).serves(device, dtype)
+        if problem:
+            raise ValueError(f"backend {wanted!r} cannot serve this call: {problem}")
+        return Choice(wanted, "it was asked for by name")
+    passed_over: list[str] = []
+    for name, description in BACKENDS.items():
+        problem = backend_module(name).serves(device, dtype)
+        if problem is None:
+            return Choice(name, "; ".join([*passed_over, description]))
+        passed_over.append(f"not {name}: {problem}")
+    raise ValueError(f"no backend serves {dtype} on {device}: {'; '.join(passed_over)}")
+
+
+@contextmanager
+def use_backend(name: str) -> Iterator[None]:
+    """Within this block every call that names no backend of its own uses this one.
+
+    >>> with use_backend("reference"):
+    ...     select(torch.device("cpu"), torch.float32).reason
+    'it was asked for by name'
+    """
+    backend_module(name)
+    token = _asked_for.set(name)
+    try:
+        yield
+    finally:
+        _asked_for.reset(token)
