@@ -55,7 +55,7 @@ def unconvert(model: nn.Module) -> int:
     ))
     """
     for name, module in model.named_modules():
-        if isinstance(module, tuple(_TO_TORCH)) and module.nonlinearity == "identity":
+        if isinstance(module, (RNN, RNNCell)) and module.nonlinearity == "identity":
             where = name or "the model itself"
             raise ValueError(f"{where}: torch.nn has no RNN with nonlinearity='identity'")
     return _swap(model, _TO_TORCH, _renew_caches)

@@ -159,7 +159,7 @@ class RNN(nn.Module):
     def forward(
         self, input: PackedSequence, hx: Tensor | None = None
     ) -> tuple[PackedSequence, Tensor]: ...
-    def forward(self, input, hx=None):  # noqa: A002 - torch's name
+    def forward(self, input: Any, hx: Tensor | None = None) -> Any:  # noqa: A002 - torch's name
         """Run the layers over `input` from the state `hx`; shapes under the class."""
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, hx)

@@ -61,7 +61,7 @@ def linear_scan(
 
 
 def _add_product(x: Tensor, s: Tensor, weight: Tensor, out: Tensor) -> None:
-    """out = x + s M."""
+    """Out = x + s M."""
     if weight.dim() == 2:
         torch.addmm(x, s, weight, out=out)
     else:

@@ -1,6 +1,7 @@
 """What the ops ask of their arguments, and the words for what does not fit."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -14,7 +15,9 @@ def check_tensors(tensors: Mapping[str, Tensor | None]) -> None:
             continue
         if not isinstance(t, Tensor):
             raise TypeError(f"{name} should be a Tensor, got {type(t).__name__}")
-    assert x is not None and weight is not None and initial is not None
+    assert x is not None
+    assert weight is not None
+    assert initial is not None
     for name, t in tensors.items():
         if t is not None and t.dtype != x.dtype:
             raise TypeError(
@@ -62,7 +65,7 @@ def check_batch_sizes(batch_sizes: Tensor | None, x: Tensor, initial: Tensor) ->
     if x.dim() != len(row) + 1:
         raise ValueError(f"a packed sequence should be (rows, {commas(row)}), got {shape(x)}")
     sizes = batch_sizes.tolist()
-    if any(later > earlier for earlier, later in zip(sizes, sizes[1:], strict=False)):
+    if any(later > earlier for earlier, later in pairwise(sizes)):
         raise ValueError("batch_sizes should never increase: sort the rows, the longest first")
     if sizes and (sizes[-1] < 0 or sizes[0] > len(initial)):
         raise ValueError(
@@ -79,5 +82,5 @@ def shape(x: Tensor) -> str:
 
 
 def commas(sizes: torch.Size) -> str:
-    """2, 3"""
+    """2, 3 without the brackets."""
     return ", ".join(map(str, sizes))

@@ -38,7 +38,7 @@ def total(terms: list[Tensor | None]) -> Tensor | None:
 
 
 def times(x: Tensor | None, y: Tensor | None) -> Tensor | None:
-    """x ⊙ y, or nothing where either is absent."""
+    """X ⊙ y, or nothing where either is absent."""
     return None if x is None or y is None else x * y
 
 
@@ -81,11 +81,13 @@ class Scan(Function):
         if ctx.needs_input_grad[1]:
             weight_bar = outer_with_previous(delta, h, h_0, weight_hh, *ctx.time)
         if ctx.needs_input_grad[2]:
-            h_0_bar = product(begun(delta, *ctx.time, len(h_0)), weight_hh)
+            h_0_bar = product(begun(delta, batch_sizes, reverse, len(h_0)), weight_hh)
         return delta, weight_bar, h_0_bar, None, None, None, None
 
     @staticmethod
-    def jvp(ctx: Any, a_dot: Tensor | None, weight_dot: Tensor | None, h_0_dot: Tensor | None, *_):
+    def jvp(
+        ctx: Any, a_dot: Tensor | None, weight_dot: Tensor | None, h_0_dot: Tensor | None, *_: None
+    ) -> Tensor:
         weight_hh, h_0, h = ctx.saved_tensors
         d = slope(h, ctx.nonlinearity)
         through = None
@@ -153,15 +155,26 @@ class LinearScan(Function):
         if wants_e:
             e_bar = sigma * before
         if wants_s_0:
-            sigma_1, p_1, q_1, e_1 = (
-                None if c is None else begun(c, *ctx.time, len(s_0)) for c in (sigma, p, q, e)
-            )
-            through = scaled(q_1, product(scaled(p_1, sigma_1), weight.mT))
-            s_0_bar = total([through, times(e_1, sigma_1)])
+
+            def first(c: Tensor | None) -> Tensor | None:
+                return None if c is None else begun(c, batch_sizes, reverse, len(s_0))
+
+            sigma_1 = begun(sigma, batch_sizes, reverse, len(s_0))
+            through = scaled(first(q), product(scaled(first(p), sigma_1), weight.mT))
+            s_0_bar = total([through, times(first(e), sigma_1)])
         return sigma, weight_bar, s_0_bar, p_bar, q_bar, e_bar, None, None, None
 
     @staticmethod
-    def jvp(ctx: Any, x_dot, weight_dot, s_0_dot, p_dot, q_dot, e_dot, *_):
+    def jvp(
+        ctx: Any,
+        x_dot: Tensor | None,
+        weight_dot: Tensor | None,
+        s_0_dot: Tensor | None,
+        p_dot: Tensor | None,
+        q_dot: Tensor | None,
+        e_dot: Tensor | None,
+        *_: None,
+    ) -> Tensor:
         weight, s_0, p, q, e, s = ctx.saved_tensors
         x = x_dot
         if any(c is not None for c in (weight_dot, p_dot, q_dot, e_dot)):

@@ -9,7 +9,7 @@ initial state; rows beyond `batch_sizes[0]` have length zero.
 The shape before H may hold groups: (..., G, H) against a weight of (G, H, H).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import repeat
 
 import torch
@@ -24,7 +24,7 @@ def in_order(
     """The steps in the order of the scan, one view a sequence; None stays None."""
     sizes = None if batch_sizes is None else batch_sizes.tolist()
 
-    def steps(x: Tensor | None):
+    def steps(x: Tensor | None) -> Iterator[Tensor | None]:
         if x is None:
             return repeat(None)
         views = x.unbind(0) if sizes is None else x.split(sizes)
@@ -40,7 +40,7 @@ def continued(state: Tensor, initial: Tensor, rows: int) -> Tensor:
     return state[:rows]
 
 
-def joined(states: Sequence[Tensor], like: Tensor, reverse: bool) -> Tensor:
+def joined(states: list[Tensor], like: Tensor, reverse: bool) -> Tensor:
     """The steps of a scan as one tensor in the shape of `like`."""
     if not states:
         return torch.empty_like(like)
@@ -51,12 +51,12 @@ def joined(states: Sequence[Tensor], like: Tensor, reverse: bool) -> Tensor:
 
 
 def scaled(by: Tensor | None, x: Tensor) -> Tensor:
-    """by ⊙ x, where an absent factor is one."""
+    """By ⊙ x, where an absent factor is one."""
     return x if by is None else by * x
 
 
 def product(x: Tensor, weight: Tensor) -> Tensor:
-    """x M over the last dimension; group by group for a weight of (G, H, H)."""
+    """X M over the last dimension; group by group for a weight of (G, H, H)."""
     if weight.dim() == 2:
         return x @ weight
     return torch.einsum("...gi,gij->...gj", x, weight)
@@ -72,9 +72,7 @@ def outer(u: Tensor, v: Tensor, weight: Tensor) -> Tensor:
 # --- whole sequences, moved in time ------------------------------------------------------
 
 
-def previous(
-    x: Tensor, initial: Tensor, batch_sizes: Tensor | None, reverse: bool
-) -> Tensor:
+def previous(x: Tensor, initial: Tensor, batch_sizes: Tensor | None, reverse: bool) -> Tensor:
     """What the scan saw before each step: x_{t-1}, and `initial` where a row begins."""
     if batch_sizes is None:
         parts = (x[1:], initial[None]) if reverse else (initial[None], x[:-1])
@@ -114,21 +112,18 @@ def following(x: Tensor, batch_sizes: Tensor | None, reverse: bool) -> Tensor:
 
 
 def begun(x: Tensor, batch_sizes: Tensor | None, reverse: bool, rows: int) -> Tensor:
-    """x at each row's first step, (rows, ...); zero for rows of length zero."""
+    """X at each row's first step, (rows, ...); zero for rows of length zero."""
     if batch_sizes is None:
         if len(x) == 0:
             return x.new_zeros(x.shape[1:])
         return x[-1] if reverse else x[0]
     live = _first_size(batch_sizes)
-    if reverse:
-        x = x.index_select(0, _last_rows(batch_sizes).to(x.device))
-    else:
-        x = x[:live]
+    x = x.index_select(0, _last_rows(batch_sizes).to(x.device)) if reverse else x[:live]
     return x if live == rows else torch.cat([x, x.new_zeros(rows - live, *x.shape[1:])])
 
 
 def ended(x: Tensor, initial: Tensor, batch_sizes: Tensor | None, reverse: bool) -> Tensor:
-    """x at each row's last step, (N, ...); `initial` for rows of length zero."""
+    """X at each row's last step, (N, ...); `initial` for rows of length zero."""
     if batch_sizes is None and len(x) == 0:
         return initial
     live = len(initial) if batch_sizes is None else _first_size(batch_sizes)

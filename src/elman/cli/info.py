@@ -1,0 +1,59 @@
+"""`elman info`: versions, devices, threads, and which backend serves."""
+
+import json
+import platform
+from importlib import metadata
+from typing import Annotated, Any
+
+import typer
+
+from elman.cli.console import line
+
+
+def info(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the facts as JSON.")] = False,
+) -> None:
+    """Versions, devices, threads, and which backend serves the recurrence, and why."""
+    facts = collect()
+    if as_json:
+        print(json.dumps(facts, ensure_ascii=False, indent=2))
+        return
+    for name, fact in facts.items():
+        if isinstance(fact, dict):
+            for key, text in fact.items():
+                line(name, f"{key}: {text}")
+        else:
+            line(name, str(fact))
+
+
+def collect() -> dict[str, Any]:
+    """The facts, by name."""
+    import torch
+
+    import elman
+    from elman.ops import BACKENDS, select
+
+    devices = ["cpu"]
+    if torch.cuda.is_available():
+        devices += [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    serving = {}
+    for device in ("cpu", "cuda")[: 1 + torch.cuda.is_available()]:
+        choice = select(torch.device(device), torch.float32)
+        serving[device] = f"{choice.backend} ({choice.reason})"
+    return {
+        "elman": elman.__version__,
+        "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
+        "packages": {name: _version(name) for name in ("torch", "numpy", "safetensors")},
+        "devices": ", ".join(devices),
+        "threads": torch.get_num_threads(),
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "backends": dict(BACKENDS),
+        "serving": serving,
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,57 @@
+"""Parts of a data set that share no group: for training, for stopping, for judging."""
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+
+from elman.errors import DataError
+
+
+def grouped_split(
+    labels: Sequence[Hashable],
+    groups: Sequence[Hashable] | None,
+    fraction: float,
+    seed: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Hold out about `fraction` of the rows, whole groups at a time and of each class.
+
+    A group counts for the class of its first row. Of every class at least one group stays.
+
+    Args:
+        labels: the class of each row.
+        groups: rows with an equal value stay together. Default: each row by itself.
+        fraction: of the groups of each class, between 0 and 1.
+        seed: the same seed gives the same split.
+
+    Returns:
+        Indices of the rows that stay and of those held out, each in ascending order.
+
+    Raises:
+        DataError: a class would be missing from the rows that stay, or nothing is held out.
+
+    >>> stay, held = grouped_split(["a", "b"] * 4, [0, 0, 1, 1, 2, 2, 3, 3], 0.25, seed=0)
+    >>> len(stay), len(held)
+    (6, 2)
+    """
+    keys: Sequence[Hashable] = range(len(labels)) if groups is None else groups
+    members: dict[Hashable, list[int]] = {}
+    for row, key in enumerate(keys):
+        members.setdefault(key, []).append(row)
+    strata: dict[Hashable, list[Hashable]] = {}
+    for key, rows in members.items():
+        strata.setdefault(labels[rows[0]], []).append(key)
+    rng = np.random.default_rng(seed)
+    held: list[int] = []
+    for of_class in strata.values():
+        order = rng.permutation(len(of_class))
+        for i in order[: min(round(fraction * len(of_class)), len(of_class) - 1)]:
+            held.extend(members[of_class[i]])
+    stay = np.setdiff1d(np.arange(len(labels)), held)
+    missing = set(labels) - {labels[i] for i in stay}
+    if missing or not held:
+        what = f"no row of class {sorted(map(str, missing))[0]!r}" if missing else "no row at all"
+        raise DataError(
+            f"too few rows or groups to hold out {fraction:.0%} of them: {what} would be left on "
+            f"one side ({len(labels)} rows, {len(members)} groups); give more rows"
+        )
+    return stay, np.sort(np.array(held))

@@ -1,0 +1,28 @@
+"""What elman raises for a person's mistake: one line that says what to do."""
+
+
+class ElmanError(Exception):
+    """Something a person can mend; its text names the place and the remedy.
+
+    The command line prints it as one line and exits with 2.
+    """
+
+
+class DataError(ElmanError, ValueError):
+    """A file or a value in it cannot be used as it is."""
+
+
+class RunDirectoryError(ElmanError, ValueError):
+    """A run directory is missing, damaged, or of another task or version."""
+
+
+class SettingError(ElmanError, ValueError):
+    """An argument is out of its range."""
+
+
+class TrainingError(ElmanError, RuntimeError):
+    """Training cannot go on, for example because the loss is not finite."""
+
+
+class NotFittedError(ElmanError, RuntimeError):
+    """A task was asked for answers before `fit` or `load`."""

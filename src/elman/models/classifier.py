@@ -1,0 +1,100 @@
+"""One answer for a whole sequence."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence
+
+from elman.nn import RNN
+
+
+class SequenceClassifier(nn.Module):
+    """Vectors or tokens → RNN → the last state → one score a class.
+
+    Rows may be of any length, zero too; what lies beyond a row's length is never read.
+
+    Args:
+        input_size: features of each vector; with `vocab_size`, of each token's embedding.
+        hidden_size: units of the RNN. Default: 128.
+        num_classes: C. Default: 2.
+        vocab_size: if given, the input is token ids below it. Default: None, vectors.
+        num_layers, nonlinearity, bidirectional: of the `elman.RNN`. Defaults: 1, "tanh", False.
+        dropout: on the input, between layers and before the head. Default: 0.
+
+    Token vectors of width 768, two classes, as for reviewing candidate medical entities:
+
+    >>> model = SequenceClassifier(input_size=768, hidden_size=128, num_classes=2)
+    >>> model(torch.randn(4, 20, 768), lengths=torch.tensor([20, 7, 0, 1])).shape
+    torch.Size([4, 2])
+
+    Characters:
+
+    >>> model = SequenceClassifier(input_size=32, vocab_size=1000)
+    >>> model(torch.tensor([[5, 9, 2]])).shape
+    torch.Size([1, 2])
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int = 128,
+        num_classes: int = 2,
+        *,
+        vocab_size: int | None = None,
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.embedding = None if vocab_size is None else nn.Embedding(vocab_size, input_size)
+        self.rnn = RNN(
+            input_size, hidden_size, num_layers, nonlinearity, batch_first=True,
+            dropout=dropout if num_layers > 1 else 0.0, bidirectional=bidirectional,
+        )  # fmt: skip
+        self.dropout = nn.Dropout(dropout)
+        self.linear = nn.Linear(hidden_size * (2 if bidirectional else 1), num_classes)
+
+    def forward(self, input: Tensor, lengths: Tensor | None = None) -> Tensor:  # noqa: A002
+        """Score each row.
+
+        Args:
+            input: (N, L, input_size), or int64 token ids (N, L) with `vocab_size`.
+            lengths: steps of each row, integers (N,) from 0 to L. Default: all L.
+
+        Returns:
+            Scores before softmax, (N, C).
+
+        Raises:
+            ValueError: a shape does not fit, or a length is not between 0 and L.
+        """
+        rank = 3 if self.embedding is None else 2
+        if input.dim() != rank:
+            what = "(N, L, input_size)" if rank == 3 else "token ids (N, L)"
+            raise ValueError(f"input should be {what}, got {tuple(input.shape)}")
+        N, L = input.shape[:2]
+        if lengths is None:
+            lengths = torch.full((N,), L)
+        lengths = lengths.cpu()
+        if lengths.shape != (N,) or lengths.is_floating_point():
+            raise ValueError(
+                f"lengths should be {N} integers, got {lengths.dtype} of {tuple(lengths.shape)}"
+            )
+        if N and not 0 <= int(lengths.min()) <= int(lengths.max()) <= L:
+            got = f"{int(lengths.min())} to {int(lengths.max())}"
+            raise ValueError(f"lengths should lie between 0 and L = {L}, got {got}")
+        return self.linear(self.dropout(self._last_state(input, lengths)))
+
+    def _last_state(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """The top layer's last state in each direction, (N, D·H); zero for an empty row."""
+        last = self.linear.weight.new_zeros(len(x), self.linear.in_features)
+        live = lengths.nonzero().flatten()  # PackedSequence has no rows of length zero
+        if len(live) == 0:
+            return last
+        packed = pack_padded_sequence(
+            x[live.to(x.device)], lengths[live], batch_first=True, enforce_sorted=False
+        )
+        data = packed.data if self.embedding is None else self.embedding(packed.data)
+        _, h_n = self.rnn(packed._replace(data=self.dropout(data)))  # (D·layers, live, H)
+        D = 2 if self.rnn.bidirectional else 1
+        top = h_n[-D:].transpose(0, 1).flatten(1)  # (live, D·H)
+        return last.to(top.dtype).index_copy(0, live.to(x.device), top)

@@ -1,0 +1,298 @@
+"""The run directory: a trained model on disk that describes itself and is never half there.
+
+    config.json         task, settings, classes, columns, versions, seed, data, metrics
+    vocab.json          the tokens the model knows
+    model.safetensors   the weights
+    metrics.jsonl       a line for each epoch
+    README.md           what this is, how good it is, how to use it
+
+A run is written whole beside its place and then moved there. A run that was there before is
+moved aside, not replaced. Nothing is ever unpickled.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from uuid import uuid4
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from elman.errors import RunDirectoryError
+
+FORMAT_VERSION = 1
+
+
+class DataFacts(BaseModel):
+    """The file a model learned from: its name, the SHA-256 of its bytes, how many rows."""
+
+    file: str
+    sha256: str
+    rows: int
+
+
+class HeldOut(BaseModel):
+    """How good a model is on rows it never saw, beside always giving the commonest class."""
+
+    rows: int
+    accuracy: float
+    majority: float
+
+
+class About(BaseModel):
+    """Where a run came from and how good it is, as far as known; other facts may be added.
+
+    Attributes:
+        columns: which column of a file is the "text", the "label", the "group".
+        data, held_out: see their classes.
+        command: what made it.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    columns: dict[str, str] = {}
+    data: DataFacts | None = None
+    held_out: HeldOut | None = None
+    command: str | None = None
+
+
+class RunConfig(BaseModel):
+    """config.json.
+
+    Attributes:
+        format, format_version: what kind of directory this is.
+        task: "classify".
+        settings: the arguments of the task's class.
+        classes: the answers, in the order of the scores.
+        about: where it came from and how good it is.
+        versions: of elman, torch and Python when it was made.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: Literal["elman run"] = "elman run"
+    format_version: int = FORMAT_VERSION
+    task: str
+    settings: dict[str, Any]
+    classes: list[str | bool | int | float] = Field(min_length=2)
+    about: About = About()
+    versions: dict[str, str] = {}
+
+
+@dataclass
+class NewRun:
+    """A run being written.
+
+    Attributes:
+        target: where it will be.
+        staging: the directory to write into until then.
+        moved_aside: where an older run of that name went; None if there was none.
+    """
+
+    target: Path
+    staging: Path
+    moved_aside: Path | None = None
+
+
+@contextmanager
+def new_run(path: str | Path) -> Iterator[NewRun]:
+    """A directory to write a run into, moved to `path` when the block ends without an error.
+
+    Enter it before a long training: what would hinder the writing shows at once.
+
+    Raises:
+        RunDirectoryError: `path` is a file or holds other things, or cannot be written.
+    """
+    target = Path(path)
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
+        raise RunDirectoryError(f"{target}: there is a file of this name; choose another --out")
+    if target.is_dir() and any(target.iterdir()) and not (target / "config.json").is_file():
+        raise RunDirectoryError(
+            f"{target}: holds files that are not an elman run; choose a new directory for --out"
+        )
+    target = target.resolve()
+    staging = target.with_name(f".{target.name}.partial-{uuid4().hex[:8]}")
+    with _writing(Path(path)):
+        staging.mkdir(parents=True)
+    run = NewRun(target, staging)
+    try:
+        with _writing(Path(path)):
+            yield run
+            _commit(run)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _commit(run: NewRun) -> None:
+    for file in run.staging.iterdir():
+        _sync(file)
+    _sync(run.staging)
+    if run.target.is_dir():
+        if any(run.target.iterdir()):
+            run.moved_aside = _free_name(run.target)
+            run.target.rename(run.moved_aside)
+        else:
+            run.target.rmdir()
+    run.staging.rename(run.target)
+    _sync(run.target.parent)
+
+
+def _free_name(target: Path) -> Path:
+    number = 1
+    while (aside := target.with_name(f"{target.name}.bak-{number}")).exists():
+        number += 1
+    return aside
+
+
+def _sync(path: Path) -> None:
+    if os.name == "nt" and path.is_dir():
+        return  # Windows cannot open a directory
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise RunDirectoryError(
+            f"{path}: cannot be written: {why}; choose another --out"
+        ) from error
+
+
+def write_files(
+    directory: Path,
+    config: RunConfig,
+    vocabulary: list[str],
+    weights: dict[str, Tensor],
+    records: list[dict[str, Any]],
+    readme: str,
+) -> None:
+    """Write the files of a run into a directory that is there and empty."""
+    (directory / "config.json").write_text(_json(config.model_dump(), indent=2), "utf-8")
+    (directory / "vocab.json").write_text(_json({"tokens": vocabulary}, indent=0), "utf-8")
+    lines = "".join(_json(record) for record in records)
+    (directory / "metrics.jsonl").write_text(lines, "utf-8")
+    (directory / "README.md").write_text(readme, "utf-8")
+    data = save({name: tensor.cpu().contiguous() for name, tensor in weights.items()})
+    (directory / "model.safetensors").write_bytes(data)
+
+
+def read_config(path: str | Path, task: str | None = None) -> RunConfig:
+    """The description of a run.
+
+    Raises:
+        RunDirectoryError: there is none, it is damaged, newer than this elman, or of another
+            task than the one asked for.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise RunDirectoryError(f"{path}: no such run directory; `elman train` makes one")
+    if not (path / "config.json").is_file():
+        raise RunDirectoryError(f"{path}: not a run directory, config.json is missing")
+    raw = _read_json(path / "config.json")
+    if not isinstance(raw, dict) or raw.get("format") != "elman run":
+        raise RunDirectoryError(f"{path}: config.json is not that of an elman run")
+    version = raw.get("format_version")
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise RunDirectoryError(
+            f"{path}: written by a newer elman (format {version}, this one knows "
+            f"{FORMAT_VERSION}); upgrade with pip install --upgrade elman"
+        )
+    try:
+        config = RunConfig.model_validate(raw)
+    except ValidationError as error:
+        raise damaged(path / "config.json", first_problem(error)) from None
+    if task is not None and config.task != task:
+        raise RunDirectoryError(f"{path}: a run of the task {config.task!r}, {task!r} is needed")
+    return config
+
+
+def read_vocabulary(path: Path) -> list[str]:
+    """The tokens of a run."""
+    file = Path(path) / "vocab.json"
+    raw = _read_json(file)
+    tokens = raw.get("tokens") if isinstance(raw, dict) else None
+    if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+        raise damaged(file, "it should hold a list of strings named tokens")
+    return tokens
+
+
+def read_weights(path: Path, expected: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of a run, with names, shapes and dtypes as in `expected`."""
+    file = Path(path) / "model.safetensors"
+    try:
+        weights = load_file(file)
+    except FileNotFoundError:
+        raise damaged(file, "it is missing") from None
+    except (OSError, SafetensorError, ValueError, KeyError) as error:
+        raise damaged(file, str(error)) from None
+    if odd := sorted(set(weights) ^ set(expected)):
+        raise damaged(file, f"it does not fit config.json: {odd[0]} is missing or too many")
+    for name, tensor in expected.items():
+        have, want = weights[name], tensor
+        if have.shape != want.shape or have.dtype != want.dtype:
+            raise damaged(
+                file,
+                f"{name} should be {tuple(want.shape)} of {want.dtype} to fit config.json and "
+                f"vocab.json, got {tuple(have.shape)} of {have.dtype}",
+            )
+        if not torch.isfinite(have).all():
+            raise damaged(file, f"{name} holds numbers that are not finite")
+    return weights
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl; none if the file was taken away."""
+    file = Path(path) / "metrics.jsonl"
+    if not file.exists():
+        return []
+    records = _parse(file, lambda text: [json.loads(line) for line in text.splitlines()])
+    for record in records:
+        if not isinstance(record, dict) or not {"epoch", "valid_loss"} <= set(record):
+            raise damaged(file, "each line should be an object with epoch and valid_loss")
+    return records
+
+
+def first_problem(error: ValidationError) -> str:
+    """A pydantic error in a few words: which entry, what was wrong, what came."""
+    problem = error.errors(include_url=False)[0]
+    where = ".".join(map(str, problem["loc"]))
+    return f"{where}: {problem['msg']}, got {problem['input']!r:.60}"
+
+
+def _read_json(file: Path) -> Any:
+    return _parse(file, json.loads)
+
+
+def _parse(file: Path, parse: Callable[[str], Any]) -> Any:
+    try:
+        return parse(file.read_bytes().decode("utf-8"))
+    except FileNotFoundError:
+        raise damaged(file, "it is missing") from None
+    except OSError as error:
+        raise damaged(file, f"it cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise damaged(file, str(error)) from None
+
+
+def damaged(file: Path, why: str) -> RunDirectoryError:
+    """The error for a file of a run that cannot be used."""
+    return RunDirectoryError(f"{file}: damaged: {why}; bring the file back, or train again")
+
+
+def _json(value: Any, indent: int | None = None) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=indent) + "\n"
