@@ -91,7 +91,7 @@ class RNNCell(nn.Module):
             if x is not None and x.dim() not in (1, 2):
                 raise ValueError(f"RNNCell: {name} should be 1-D or 2-D, got {x.dim()}-D")
         self._check(input, hx)
-        f = NONLINEARITIES.get(self.nonlinearity)
+        f = NONLINEARITIES.get(str(self.nonlinearity))
         if f is None:
             known = ", ".join(map(repr, NONLINEARITIES))
             raise RuntimeError(f"nonlinearity should be one of {known}, got {self.nonlinearity!r}")

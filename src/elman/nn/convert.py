@@ -55,7 +55,7 @@ def unconvert(model: nn.Module) -> int:
     ))
     """
     for name, module in model.named_modules():
-        if isinstance(module, (RNN, RNNCell)) and module.nonlinearity == "identity":
+        if _kind(module) in _TO_TORCH and module.nonlinearity == "identity":
             where = name or "the model itself"
             raise ValueError(f"{where}: torch.nn has no RNN with nonlinearity='identity'")
     return _swap(model, _TO_TORCH, _renew_caches)
@@ -64,17 +64,20 @@ def unconvert(model: nn.Module) -> int:
 def _swap(model: nn.Module, classes: dict[type, type], settle: Any) -> int:
     swapped = 0
     for module in model.modules():
-        old = type(module)
-        if old in classes:
-            module.__class__ = classes[old]
-        elif parametrize.is_parametrized(module) and old.__base__ in classes:
-            # torch gave this one module a class of its own, with a property a parameter
-            module.__class__ = type(old.__name__, (classes[old.__base__],), dict(vars(old)))
-        else:
+        old, kind = type(module), _kind(module)
+        if kind not in classes:
             continue
+        new = classes[kind]
+        module.__class__ = new if old is kind else type(old.__name__, (new,), dict(vars(old)))
         settle(module)
         swapped += 1
     return swapped
+
+
+def _kind(module: nn.Module) -> type:
+    """A module's class; beneath the class of its own that torch gives a parametrised one."""
+    kind = type(module)
+    return kind.__bases__[0] if parametrize.is_parametrized(module) else kind
 
 
 def _forget_caches(module: nn.Module) -> None:

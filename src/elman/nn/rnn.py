@@ -253,9 +253,10 @@ def _check_arguments(
     batch_first: object,
     dropout: object,
 ) -> None:
-    if nonlinearity not in MODES:
+    if not isinstance(nonlinearity, str) or nonlinearity not in MODES:
         known = ", ".join(map(repr, MODES))
         raise ValueError(f"nonlinearity should be one of {known}, got {nonlinearity!r}")
+    float(dropout)  # type: ignore[arg-type]  # TypeError for what is no number, as torch
     number = isinstance(dropout, numbers.Number) and not isinstance(dropout, bool)
     if not number or not 0 <= dropout <= 1:  # type: ignore[operator]
         raise ValueError(f"dropout should be a number in [0, 1], a probability, got {dropout!r}")

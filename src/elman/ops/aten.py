@@ -26,10 +26,10 @@ def scan(
 ) -> Tensor:
     """As `reference.scan`."""
     activate, weight = _IN_PLACE[nonlinearity], weight_hh.mT
-    states = torch.empty_like(a, memory_format=torch.contiguous_format)
+    states = a.clone(memory_format=torch.contiguous_format)
     h = h_0[:0]
-    for a_t, h_t in in_order(batch_sizes, reverse, a, states):
-        _add_product(a_t, continued(h, h_0, len(a_t)), weight, h_t)
+    for (h_t,) in in_order(batch_sizes, reverse, states):
+        _add_product(h_t, continued(h, h_0, len(h_t)), weight)
         h = activate(h_t)
     return states
 
@@ -45,24 +45,24 @@ def linear_scan(
     reverse: bool = False,
 ) -> Tensor:
     """As `reference.linear_scan`."""
-    states = torch.empty_like(x, memory_format=torch.contiguous_format)
+    states = x.clone(memory_format=torch.contiguous_format)
     s = s_0[:0]
-    for x_t, p_t, q_t, e_t, s_t in in_order(batch_sizes, reverse, x, p, q, e, states):
-        s = continued(s, s_0, len(x_t))
+    for s_t, p_t, q_t, e_t in in_order(batch_sizes, reverse, states, p, q, e):
+        s = continued(s, s_0, len(s_t))
         inside = scaled(q_t, s)
         if p_t is None:
-            _add_product(x_t, inside, weight, s_t)
+            _add_product(s_t, inside, weight)
         else:
-            torch.addcmul(x_t, p_t, product(inside, weight), out=s_t)
+            s_t.addcmul_(p_t, product(inside, weight))
         if e_t is not None:
             s_t.addcmul_(e_t, s)
         s = s_t
     return states
 
 
-def _add_product(x: Tensor, s: Tensor, weight: Tensor, out: Tensor) -> None:
-    """Out = x + s M."""
+def _add_product(x: Tensor, s: Tensor, weight: Tensor) -> None:
+    """Add s M to x, in place."""
     if weight.dim() == 2:
-        torch.addmm(x, s, weight, out=out)
+        x.addmm_(s, weight)
     else:
-        torch.add(x, product(s, weight), out=out)
+        x.add_(product(s, weight))

@@ -5,6 +5,7 @@ README.md beside this file derives them. The rules call differentiable pieces on
 derivative of a derivative is the same rule applied again.
 """
 
+import inspect
 from typing import Any
 
 from torch import Tensor
@@ -27,7 +28,7 @@ def slope(h: Tensor, nonlinearity: str) -> Tensor | None:
     if nonlinearity == "tanh":
         return 1 - h * h
     if nonlinearity == "relu":
-        return (h > 0).to(h.dtype)
+        return (~(h <= 0)).to(h.dtype)  # as torch: the gradient of a NaN stays visible
     return None
 
 
@@ -38,7 +39,7 @@ def total(terms: list[Tensor | None]) -> Tensor | None:
 
 
 def times(x: Tensor | None, y: Tensor | None) -> Tensor | None:
-    """X ⊙ y, or nothing where either is absent."""
+    """The product x ⊙ y, or nothing where either is absent."""
     return None if x is None or y is None else x * y
 
 
@@ -194,3 +195,8 @@ class LinearScan(Function):
             s_0.new_zeros(s_0.shape) if s_0_dot is None else s_0_dot,
             p, q, e, *ctx.time, ctx.backend,
         )  # fmt: skip
+
+
+# torch binds the arguments to forward's signature at every call and would inspect it anew
+for _op in (Scan, LinearScan):
+    _op.forward.__signature__ = inspect.signature(_op.forward)  # type: ignore[union-attr]

@@ -35,9 +35,10 @@ def in_order(
 
 def continued(state: Tensor, initial: Tensor, rows: int) -> Tensor:
     """The state that enters a step of so many rows: rows that begin here bring their own."""
-    if len(state) < rows:
-        return torch.cat([state, initial[len(state) : rows]])
-    return state[:rows]
+    had = len(state)
+    if had == rows:
+        return state
+    return state[:rows] if had > rows else torch.cat([state, initial[had:rows]])
 
 
 def joined(states: list[Tensor], like: Tensor, reverse: bool) -> Tensor:
@@ -51,7 +52,7 @@ def joined(states: list[Tensor], like: Tensor, reverse: bool) -> Tensor:
 
 
 def scaled(by: Tensor | None, x: Tensor) -> Tensor:
-    """By ⊙ x, where an absent factor is one."""
+    """The product by ⊙ x, where an absent factor is one."""
     return x if by is None else by * x
 
 
@@ -118,7 +119,11 @@ def begun(x: Tensor, batch_sizes: Tensor | None, reverse: bool, rows: int) -> Te
             return x.new_zeros(x.shape[1:])
         return x[-1] if reverse else x[0]
     live = _first_size(batch_sizes)
-    x = x.index_select(0, _last_rows(batch_sizes).to(x.device)) if reverse else x[:live]
+    if reverse:
+        last = _last_rows(batch_sizes).to(x.device)
+        x = x.index_select(0, last)
+    else:
+        x = x[:live]
     return x if live == rows else torch.cat([x, x.new_zeros(rows - live, *x.shape[1:])])
 
 

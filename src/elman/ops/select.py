@@ -8,7 +8,6 @@ import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache
 from types import ModuleType
 from typing import NamedTuple
 
@@ -20,6 +19,7 @@ BACKENDS = {
     "reference": "the plain loop, for reading and for checking the others",
 }
 
+_modules: dict[str, ModuleType] = {}
 _asked_for: ContextVar[str | None] = ContextVar("elman_backend", default=None)
 
 
@@ -30,12 +30,13 @@ class Choice(NamedTuple):
     reason: str
 
 
-@cache
 def backend_module(name: str) -> ModuleType:
     """The module of a backend, imported when first used."""
     if name not in BACKENDS:
         raise ValueError(f"backend should be one of {', '.join(BACKENDS)}, got {name!r}")
-    return importlib.import_module(f"elman.ops.{name}")
+    if name not in _modules:  # functools.cache would make torch.compile warn
+        _modules[name] = importlib.import_module(f"elman.ops.{name}")
+    return _modules[name]
 
 
 def select(device: torch.device, dtype: torch.dtype, backend: str | None = None) -> Choice:

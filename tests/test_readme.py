@@ -1,0 +1,107 @@
+"""README and its Chinese twin: every command and snippet does what the page says."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = ("README.md", "README.zh-CN.md")
+
+
+def blocks(page: str, language: str) -> list[str]:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def commands(page: str) -> list[str]:
+    """The command lines without what comments say in the page's language."""
+    lines = [line for block in blocks(page, "sh") for line in block.splitlines()]
+    return [line.partition("#")[0].strip() for line in lines]
+
+
+@pytest.fixture
+def workdir(tmp_path, monkeypatch):
+    """A directory with the examples in it and the elman of this environment on the path."""
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    bin_dir = Path(sys.executable).parent
+    monkeypatch.setenv("PATH", f"{bin_dir}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_snippets_run_and_give_what_they_say(page, workdir):
+    namespace: dict = {}
+    held = 0
+    for block in blocks(page, "python"):
+        code = compile(block, page, "exec")
+        exec(code, namespace)
+        for line in block.splitlines():
+            expression, arrow, expected = line.partition("  # → ")
+            if arrow:
+                # run again, alone: the snippet as a whole has just run
+                assert repr(_value(block, expression, namespace)) == expected, line
+                held += 1
+    assert held >= 8
+
+
+def _value(block: str, expression: str, namespace: dict) -> object:
+    """The value of a line in its block: everything above it, then the line itself."""
+    above = block[: block.index(expression)]
+    fresh = dict(namespace)
+    exec(above, fresh)
+    return eval(expression, fresh)
+
+
+def test_commands_run_in_order(workdir):
+    ran = []
+    for command in commands("README.md"):
+        if command.startswith("elman "):
+            done = subprocess.run(
+                command, shell=True, capture_output=True, text=True, encoding="utf-8", timeout=300
+            )
+            assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+            ran.append(command.split()[1])
+    assert ran == ["train", "predict", "evaluate", "info"]
+    answers = (workdir / "answers.csv").read_text(encoding="utf-8").splitlines()
+    terms = (ROOT / "examples/data/terms_zh.csv").read_text(encoding="utf-8").splitlines()
+    assert len(answers) == len(terms)
+    assert answers[0] == "term,label,group,predicted,probability_fake,probability_real"
+
+
+def test_both_pages_hold_the_same_commands_and_snippets():
+    english, chinese = PAGES
+    assert commands(english) == commands(chinese)
+
+    def bare(page: str) -> list[str]:
+        code = "".join(blocks(page, "python"))
+        # comments other than results are in the page's language
+        return [re.sub(r"\s*# (?!→).*", "", line) for line in code.splitlines()]
+
+    assert bare(english) == bare(chinese)
+    assert blocks(english, "text") == blocks(chinese, "text")
+
+
+@pytest.mark.parametrize("page", [*PAGES, "CONTRIBUTING.md", "examples/data/README.md"])
+def test_links_lead_somewhere(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    targets = re.findall(r"\]\(([^)#]+)\)", text)
+    for target in targets:
+        if not target.startswith("http"):
+            assert ((ROOT / page).parent / target).exists(), f"{page}: {target}"
+
+
+def test_the_pages_name_the_number_of_terms():
+    rows = (ROOT / "examples/data/terms_zh.csv").read_text(encoding="utf-8").splitlines()[1:]
+    for page in PAGES:
+        assert f" {len(rows) // 2} " in (ROOT / page).read_text(encoding="utf-8"), page
+
+
+def test_the_reference_is_short_enough_to_read():
+    lines = (ROOT / "src/elman/ops/reference.py").read_text(encoding="utf-8").splitlines()
+    assert len(lines) < 60
