@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 from torch.autograd import Function
 
+from elman.ops.batching import batched
 from elman.ops.layout import (
     begun,
     following,
@@ -101,6 +102,10 @@ class Scan(Function):
             h_0.new_zeros(h_0.shape) if h_0_dot is None else h_0_dot,
             d, None, None, *ctx.time, ctx.backend,
         )  # fmt: skip
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple, *args: Any) -> tuple[Tensor, int]:
+        return batched(Scan.apply, info.batch_size, in_dims, (0,), args)
 
 
 class LinearScan(Function):
@@ -195,6 +200,10 @@ class LinearScan(Function):
             s_0.new_zeros(s_0.shape) if s_0_dot is None else s_0_dot,
             p, q, e, *ctx.time, ctx.backend,
         )  # fmt: skip
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple, *args: Any) -> tuple[Tensor, int]:
+        return batched(LinearScan.apply, info.batch_size, in_dims, (0, 3, 4, 5), args)
 
 
 # torch binds the arguments to forward's signature at every call and would inspect it anew
