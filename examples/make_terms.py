@@ -1,8 +1,9 @@
 """Make ``data/terms_zh.csv``: real Chinese medical terms and one counterfeit of each.
 
 Every term of ``terms/real_terms.txt`` gets one counterfeit with the same characters in another
-order, either reversed or shuffled, so nothing but character order tells the two apart. All
-choices come from SHA-256 digests, so the file has the same bytes on every machine and Python.
+order, so nothing but character order tells the two apart. The counterfeit is the term reversed;
+for about one longer term in eight it is a shuffle instead. All choices come from SHA-256 digests,
+so the file has the same bytes on every machine and Python.
 
     python examples/make_terms.py           write the file
     python examples/make_terms.py --check   write nothing; exit 1 if the file is out of date
@@ -19,12 +20,13 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 SOURCE = HERE / "terms" / "real_terms.txt"
 TARGET = HERE / "data" / "terms_zh.csv"
-ATTEMPTS = 200  # shuffles tried for one term before its pair is dropped
+SHUFFLE_ONE_IN = 8  # of the terms longer than two characters, by digest
+ATTEMPTS = 200  # shuffles tried for one term
 
 # Real or real-sounding wordings that another order of a real term makes: never counterfeits.
 READS_AS_REAL = """
-    尿血 血尿 血便 便血 短气 喘气 汗多 频尿 晕眩 尿糖 尿酮 干眼 疮疥 颤震 秃斑
-    狂躁症 小呆病 腿腰痛 背胸痛 肠胃炎 喉咽炎 咽鼻炎 软肋骨炎 口干苦咽
+    眩目晕头 干咽苦口 狂躁症 小呆病 腿腰痛 背胸痛 软肋骨炎 口干苦咽 急尿频尿 痛尿频尿
+    头眩目晕 咽痛肿喉 咽苦干口
 """
 
 
@@ -55,37 +57,33 @@ def scrambled(term: str, fake: str) -> bool:
     """
     pairs = {term[i : i + 2] for i in range(len(term) - 1)}
     kept = sum(fake[i : i + 2] in pairs for i in range(len(fake) - 1))
-    return kept <= (len(term) - 1) // 3
+    return kept <= (len(term) - 1) // 4
 
 
-def candidates(term: str, shuffle: bool) -> Iterator[str]:
+def candidates(term: str) -> Iterator[str]:
     """Yield possible counterfeits of ``term``, the preferred kind first."""
-    shuffles = [] if len(term) == 2 else [shuffled(term, i) for i in range(ATTEMPTS)]
-    shuffles = [s for s in shuffles if s != term[::-1] and scrambled(term, s)]
-    if shuffle:
-        yield from shuffles
-    yield term[::-1]
-    yield from shuffles
+    backwards = term[::-1]
+    if int(digest(f"kind:{term}"), 16) % SHUFFLE_ONE_IN:
+        yield backwards
+    for attempt in range(ATTEMPTS):
+        fake = shuffled(term, attempt)
+        if fake != backwards and scrambled(term, fake):
+            yield fake
+    yield backwards  # all that a two-character term has
 
 
-def build(terms: list[str]) -> tuple[str, list[str]]:
-    """Return the text of the CSV file, and the terms for which no counterfeit was found."""
-    # Two-character terms can only be reversed; enough longer ones are shuffled to make half.
-    longer = sorted((t for t in terms if len(t) > 2), key=lambda t: digest(f"kind:{t}"))
-    to_shuffle = set(longer[: len(terms) // 2])
+def build(terms: list[str]) -> str:
+    """Return the text of the CSV file."""
     taken = set(terms) | set(READS_AS_REAL.split())
     rows: list[tuple[str, str, int]] = []
-    dropped: list[str] = []
     for group, term in enumerate(terms):
-        fake = next((c for c in candidates(term, term in to_shuffle) if c not in taken), None)
+        fake = next((c for c in candidates(term) if c not in taken), None)
         if fake is None:
-            dropped.append(term)
-            continue
+            raise ValueError(f"every counterfeit of {term} is taken or reads as real: remove it")
         taken.add(fake)
         rows += [(term, "real", group), (fake, "fake", group)]
     rows.sort(key=lambda row: digest(f"row:{row[0]}"))
-    lines = ["term,label,group", *(f"{term},{label},{group}" for term, label, group in rows)]
-    return "\n".join(lines) + "\n", dropped
+    return "term,label,group\n" + "".join(f"{t},{label},{group}\n" for t, label, group in rows)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -93,10 +91,8 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Make data/terms_zh.csv from real_terms.txt.")
     parser.add_argument("--check", action="store_true", help="only compare, write nothing")
     args = parser.parse_args(argv)
-    text, dropped = build(read_terms(SOURCE))
-    for term in dropped:
-        print(f"no counterfeit found, pair dropped: {term}", file=sys.stderr)
-    data = text.encode("utf-8")
+    terms = read_terms(SOURCE)
+    data = build(terms).encode("utf-8")
     if args.check:
         if not TARGET.is_file() or TARGET.read_bytes() != data:
             print(f"{TARGET.name} is out of date: run python examples/make_terms.py")
@@ -104,7 +100,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     TARGET.parent.mkdir(parents=True, exist_ok=True)
     TARGET.write_bytes(data)
-    print(f"wrote {TARGET.name}: {text.count(chr(10)) - 1} rows")
+    print(f"wrote {TARGET.name}: {2 * len(terms)} rows")
     return 0
 
 

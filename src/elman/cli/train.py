@@ -50,8 +50,8 @@ def classify(
     ] = False,
     dropout: Annotated[float, typer.Option(help="On embeddings and before the head.")] = 0.5,
     epochs: Annotated[int, typer.Option(min=1, help="The most passes over the data.")] = 60,
-    batch_size: Annotated[int, typer.Option(min=1, help="Rows in a step.")] = 32,
-    lr: Annotated[float, typer.Option(help="Learning rate.")] = 0.002,
+    batch_size: Annotated[int, typer.Option(min=1, help="Rows in a step.")] = 64,
+    lr: Annotated[float, typer.Option(help="Learning rate.")] = 0.004,
     clip: Annotated[float, typer.Option(help="The largest norm of the gradient.")] = 1.0,
     patience: Annotated[
         int, typer.Option(min=1, help="Epochs without progress before stopping.")

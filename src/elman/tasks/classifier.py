@@ -38,8 +38,8 @@ class Classifier:
         token_dropout: share of the characters hidden as `<unk>` at each training step, so
             that unknown ones are nothing new. Default: 0.2.
         epochs: the most passes over the data. Default: 60.
-        batch_size: rows in a step. Default: 32.
-        lr, weight_decay: AdamW's. Defaults: 0.002, 0.1.
+        batch_size: rows in a step. Default: 64.
+        lr, weight_decay: AdamW's. Defaults: 0.004, 0.1.
         label_smoothing: of the cross-entropy. Default: 0.1.
         clip: the largest norm of the gradient. Default: 1.
         patience: epochs without a lower held-out loss before stopping. Default: 8.
@@ -72,8 +72,8 @@ class Classifier:
         dropout: float = 0.5,
         token_dropout: float = 0.2,
         epochs: int = 60,
-        batch_size: int = 32,
-        lr: float = 0.002,
+        batch_size: int = 64,
+        lr: float = 0.004,
         weight_decay: float = 0.1,
         label_smoothing: float = 0.1,
         clip: float = 1.0,
