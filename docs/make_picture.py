@@ -2,7 +2,7 @@
 
     elman demo && python docs/make_picture.py
 
-The pair is the first of the held-out part, in the order of the file, that has four to six
+The pair is the first of the held-out part, in the order of the file, that has five or six
 characters and of which the network judges both rightly. Every number comes from the run.
 """
 
@@ -29,7 +29,7 @@ def main() -> None:
     spread = torch.cat([states for states, _ in panels]).std(0)
     units = spread.argsort(descending=True)[:UNITS]
     width = LEFT + GAP + 2 * STEP * len(real) + 30
-    height = 96 + UNITS * CELL + 96
+    height = 96 + UNITS * CELL + 118
     body = []
     for k, (text, (states, p_real)) in enumerate(zip((real, fake), panels, strict=True)):
         x = LEFT + k * (STEP * len(real) + GAP)
@@ -47,7 +47,7 @@ def pair(model: Classifier, examples: Examples) -> tuple[str, str]:
     for text, label, group, answer in zip(
         held_out.texts, held_out.labels, held_out.groups, answers, strict=True
     ):
-        if answer == label and 4 <= len(text) <= 6:
+        if answer == label and 5 <= len(text) <= 6:
             right.setdefault(group, {})[label] = text
     found = next(texts for texts in right.values() if len(texts) == 2)
     return found["real"], found["fake"]
@@ -106,7 +106,10 @@ def page(width: int, height: int, body: str) -> str:
         "fill:#555c6b}.frame{fill:#eceff4}.bar{fill:#2d7d46}</style>"
         f'<rect width="{width}" height="{height}" rx="8" fill="#ffffff"/>'
         '<text x="14" y="24" class="note">The network that `elman demo` trained, reading two '
-        f"strings it never saw. {UNITS} of its hidden units: orange +1, white 0, blue -1.</text>"
+        "strings it never saw.</text>"
+        f'<text x="{LEFT}" y="{foot + 104}" class="note">{UNITS} of its hidden units: '
+        "orange +1, white 0, blue -1. P(real): what it would answer if the string ended here."
+        "</text>"
         f'<text x="14" y="{middle}" class="note">h_t</text>'
         f'<text x="14" y="{foot + 42}" class="note">P(real)</text>'
         f"{body}</svg>\n"
