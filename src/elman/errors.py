@@ -24,5 +24,9 @@ class TrainingError(ElmanError, RuntimeError):
     """Training cannot go on, for example because the loss is not finite."""
 
 
+class InterruptedTrainingError(TrainingError):
+    """Ctrl-C came before anything was learned."""
+
+
 class NotFittedError(ElmanError, RuntimeError):
     """A task was asked for answers before `fit` or `load`."""

@@ -3,20 +3,34 @@
 Nothing here imports torch until a command needs it.
 """
 
+import io
 import sys
+from typing import Annotated
 
 import typer
 
+from elman import __version__
 from elman.cli import demo, evaluate, info, predict, train
-from elman.errors import ElmanError
+from elman.errors import ElmanError, InterruptedTrainingError
 
 app = typer.Typer(
-    help="The recurrent-network toolkit for PyTorch.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
+    """The recurrent-network toolkit for PyTorch."""
+    if version:
+        print(f"elman {__version__}")
+        raise typer.Exit
+
+
 app.add_typer(train.app, name="train")
 app.command()(predict.predict)
 app.command()(evaluate.evaluate)
@@ -26,8 +40,14 @@ app.command()(demo.demo)
 
 def main() -> None:
     """Run the command line; a person's mistake ends in one line and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # UTF-8 whatever the locale
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
         app()
+    except InterruptedTrainingError as error:
+        print("error:", error, file=sys.stderr)
+        sys.exit(130)
     except ElmanError as error:
         print("error:", " ".join(str(error).split()), file=sys.stderr)
         sys.exit(2)

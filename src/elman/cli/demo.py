@@ -13,6 +13,8 @@ def demo(
     ),
 ) -> None:
     """Train on Chinese medical terms and their counterfeits, and judge some never seen."""
+    import torch
+
     from elman.cli.console import line
     from elman.cli.train import run_classifier
     from elman.data import read_table
@@ -21,6 +23,7 @@ def demo(
 
     file = resources.files("elman.examples") / "data" / "terms_zh.csv"
     print("Which of these strings are real Chinese medical terms, which are counterfeits?")
+    torch.set_num_threads(1)  # as `elman train`: so small a network is no faster with more
     model = Classifier()
     with resources.as_file(file) as path:
         outcome = run_classifier(

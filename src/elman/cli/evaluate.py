@@ -26,7 +26,6 @@ def evaluate(
     from elman.tasks.classify import (
         Columns,
         evaluate_on_table,
-        fingerprint,
         label_column,
         text_column,
     )
@@ -35,7 +34,7 @@ def evaluate(
     table = read_table(file, encoding)
     columns = Columns(text_column(model, text), label_column(model, label))
     report = evaluate_on_table(model, table, columns)
-    learned_from = model.about.data is not None and model.about.data.sha256 == fingerprint(file)
+    learned_from = model.about.data is not None and model.about.data.sha256 == table.sha256
     if as_json:
         print(json.dumps({**report.as_dict(), "learned_from": learned_from}, ensure_ascii=False))
         return

@@ -1,5 +1,6 @@
 """`elman predict`: the answers of a trained model beside the rows of a file."""
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -32,15 +33,20 @@ def predict(
     if output is None:
         write_csv(sys.stdout, columns, rows)
         return
-    if output.exists() and output.samefile(file):
-        raise DataError(f"{output}: is the input itself; choose another name for -o")
     partial = output.with_name(f".{output.name}.partial-{os.getpid()}")
     try:
+        if output.exists() and output.samefile(file):
+            raise DataError(f"{output}: is the input itself; choose another name for -o")
+        if output.exists() and not output.is_file() and not output.is_dir():
+            with output.open("w", encoding="utf-8", newline="") as stream:  # a pipe, a device
+                write_csv(stream, columns, rows)
+            return
         with partial.open("w", encoding="utf-8", newline="") as stream:
             write_csv(stream, columns, rows)
         partial.replace(output)  # whole or not at all
     except OSError as error:
         raise DataError(f"{output}: cannot be written: {error.strerror}") from None
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
     print(f"{len(table.rows)} rows with their answers in {output}", file=sys.stderr)

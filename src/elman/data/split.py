@@ -15,7 +15,8 @@ def grouped_split(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Hold out about `fraction` of the rows, whole groups at a time and of each class.
 
-    A group counts for the class of its first row. Of every class at least one group stays.
+    A group counts for the class of its first row. Of every class at least one group stays, and
+    at least one is held out where there are two.
 
     Args:
         labels: the class of each row.
@@ -44,7 +45,8 @@ def grouped_split(
     held: list[int] = []
     for of_class in strata.values():
         order = rng.permutation(len(of_class))
-        for i in order[: min(round(fraction * len(of_class)), len(of_class) - 1)]:
+        count = min(max(round(fraction * len(of_class)), 1), len(of_class) - 1)
+        for i in order[:count]:
             held.extend(members[of_class[i]])
     stay = np.setdiff1d(np.arange(len(labels)), held)
     missing = set(labels) - {labels[i] for i in stay}

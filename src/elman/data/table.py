@@ -1,6 +1,8 @@
 """Files of rows: CSV, TSV and JSONL, with errors that name file, row and remedy."""
 
+import codecs
 import csv
+import hashlib
 import io
 import json
 from collections.abc import Iterable, Sequence
@@ -11,6 +13,7 @@ from typing import TextIO
 from elman.errors import DataError
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
+_Content = tuple[list[str], list[list[str]], list[int]]  # columns, rows, lines
 
 
 @dataclass(frozen=True)
@@ -22,12 +25,14 @@ class Table:
         columns: the names, in the order of the file.
         rows: one list of strings a row, as long as `columns`.
         lines: the line of the file on which each row ends, counted from 1.
+        sha256: of the file's bytes, in hexadecimal.
     """
 
     path: Path
     columns: list[str]
     rows: list[list[str]]
     lines: list[int]
+    sha256: str
 
     def column(self, name: str) -> list[str]:
         """The values of a column.
@@ -59,43 +64,50 @@ def read_table(path: str | Path, encoding: str = "utf-8") -> Table:
             not fit the columns.
     """
     path = Path(path)
-    text = decode(path, encoding)
+    data = _read(path)
+    text, sha256 = decode(data, path, encoding), hashlib.sha256(data).hexdigest()
     suffix = path.suffix.lower()
     if suffix in _DELIMITERS:
-        table = _parse_delimited(path, text, _DELIMITERS[suffix])
+        content = _parse_delimited(path, text, _DELIMITERS[suffix])
     elif suffix in (".jsonl", ".ndjson"):
-        table = _parse_json_lines(path, text)
+        content = _parse_json_lines(path, text)
     else:
         raise DataError(f"{path}: unknown kind of file; name it .csv, .tsv or .jsonl")
+    table = Table(path, *content, sha256)
     if not table.rows:
         raise DataError(f"{path}: no rows below the column names; add some")
+    _check_characters(table)
     return table
 
 
-def decode(path: Path, encoding: str) -> str:
-    """The text of a file, or an error that says which byte is wrong and which flag helps."""
+def _read(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; check the path") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
-    if not data.strip():
-        raise DataError(f"{path}: the file is empty")
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")) and encoding == "utf-8":
-        raise DataError(f"{path}: this is UTF-16 text; say so with --encoding utf-16")
+
+
+def decode(data: bytes, path: Path, encoding: str) -> str:
+    """The text of a file's bytes, or an error that says which is wrong and which flag helps."""
     try:
-        text = data.decode("utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding)
-    except LookupError:
-        raise DataError(f"{path}: unknown encoding {encoding!r}; try utf-8 or gb18030") from None
-    except UnicodeError as error:
-        start = error.start if isinstance(error, UnicodeDecodeError) else 0
-        line = data.count(b"\n", 0, start) + 1
-        other = "gb18030" if encoding.lower() in ("utf-8", "utf8") else "utf-8"
+        codec = codecs.lookup(encoding).name
+        if codec == "utf-8" and data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise DataError(f"{path}: this is UTF-16 text; say so with --encoding utf-16")
+        text = data.decode(codec).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        byte = f"byte 0x{data[error.start]:02x} on line {line} (offset {error.start})"
+        other = "gb18030" if codec == "utf-8" else "utf-8"
         raise DataError(
-            f"{path}: byte 0x{data[start]:02x} on line {line} (offset {start}) is not {encoding}; "
-            f"if the file is in another encoding, say which, for example --encoding {other}"
+            f"{path}: {byte} is not {codec}; if the file is in another encoding, say which, "
+            f"for example --encoding {other}"
         ) from None
+    except (LookupError, UnicodeError):
+        raise DataError(f"{path}: unknown encoding {encoding!r}; try utf-8 or gb18030") from None
+    if not text.strip():
+        raise DataError(f"{path}: the file is empty")
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise DataError(f"{path}: a NUL character on line {line}; this is not a text file")
@@ -109,8 +121,9 @@ def write_csv(file: TextIO, columns: Sequence[str], rows: Iterable[Sequence[obje
     writer.writerows(rows)
 
 
-def _parse_delimited(path: Path, text: str, delimiter: str) -> Table:
+def _parse_delimited(path: Path, text: str, delimiter: str) -> _Content:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    limit = csv.field_size_limit(len(text) + 1)  # the csv module's own limit is 131,072
     columns: list[str] = []
     rows: list[list[str]] = []
     lines: list[int] = []
@@ -131,13 +144,17 @@ def _parse_delimited(path: Path, text: str, delimiter: str) -> Table:
             rows.append(row)
             lines.append(reader.line_num)
     except csv.Error as error:
+        began = lines[-1] + 1 if lines else 1
         raise DataError(
-            f"{path}: line {reader.line_num} cannot be read as {path.suffix[1:].upper()}: {error}"
+            f"{path}: line {reader.line_num} cannot be read as {path.suffix[1:].upper()}: {error}; "
+            f"look for a quote that is not closed or not doubled from line {began} on"
         ) from None
-    return Table(path, columns, rows, lines)
+    finally:
+        csv.field_size_limit(limit)
+    return columns, rows, lines
 
 
-def _parse_json_lines(path: Path, text: str) -> Table:
+def _parse_json_lines(path: Path, text: str) -> _Content:
     columns: list[str] = []
     rows: list[list[str]] = []
     lines: list[int] = []
@@ -153,6 +170,8 @@ def _parse_json_lines(path: Path, text: str) -> Table:
             raise DataError(f"{where} is nested too deeply") from None
         if not isinstance(record, dict):
             raise DataError(f"{where} should be a JSON object, got {type(record).__name__}")
+        if not record:
+            raise DataError(f"{where} has no keys; give it some or remove it")
         if not columns:
             columns = list(record)
             _check_columns(path, columns)
@@ -161,7 +180,25 @@ def _parse_json_lines(path: Path, text: str) -> Table:
             raise DataError(f"{where} should have the keys of the first row; {odd!r} differs")
         rows.append([_as_text(record[name]) for name in columns])
         lines.append(number)
-    return Table(path, columns, rows, lines)
+    return columns, rows, lines
+
+
+def half_a_character(text: str) -> bool:
+    """Whether a text holds a lone surrogate, which no file can hold."""
+    return any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _check_characters(table: Table) -> None:
+    """JSON, and a few encodings, can name halves of characters."""
+    if any(map(half_a_character, table.columns)):
+        raise DataError(f"{table.path}: a column's name holds half a character (a lone surrogate)")
+    for row, values in enumerate(table.rows):
+        for name, value in zip(table.columns, values, strict=True):
+            if half_a_character(value):
+                raise DataError(
+                    f"{table.place(row)}: column {name!r} holds half a character (a lone "
+                    "surrogate); write it anew"
+                )
 
 
 def _check_columns(path: Path, columns: list[str]) -> None:

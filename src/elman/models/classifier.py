@@ -6,6 +6,8 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 from elman.nn import RNN
 
+_INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+
 
 class SequenceClassifier(nn.Module):
     """Vectors or tokens → RNN → the last state → one score a class.
@@ -68,14 +70,15 @@ class SequenceClassifier(nn.Module):
             ValueError: a shape does not fit, or a length is not between 0 and L.
         """
         rank = 3 if self.embedding is None else 2
-        if input.dim() != rank:
-            what = "(N, L, input_size)" if rank == 3 else "token ids (N, L)"
+        width = self.rnn.input_size
+        if input.dim() != rank or (rank == 3 and input.shape[2] != width):
+            what = f"(N, L, input_size), input_size {width}" if rank == 3 else "token ids (N, L)"
             raise ValueError(f"input should be {what}, got {tuple(input.shape)}")
         N, L = input.shape[:2]
         if lengths is None:
             lengths = torch.full((N,), L)
-        lengths = lengths.cpu()
-        if lengths.shape != (N,) or lengths.is_floating_point():
+        lengths = torch.as_tensor(lengths).cpu()
+        if lengths.shape != (N,) or lengths.dtype not in _INTEGERS:
             raise ValueError(
                 f"lengths should be {N} integers, got {lengths.dtype} of {tuple(lengths.shape)}"
             )

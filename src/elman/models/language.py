@@ -16,6 +16,7 @@ class LanguageModel(nn.Module):
         num_layers, nonlinearity: of the `elman.RNN`. Defaults: 1, "tanh".
         dropout: on the embeddings, between layers and before the head. Default: 0.
 
+    >>> import torch
     >>> model = LanguageModel(vocab_size=100)
     >>> log_probs, state = model(torch.tensor([[3, 1, 4]]))
     >>> log_probs.shape, state.shape

@@ -16,6 +16,7 @@ class SequenceRegressor(nn.Module):
         output_size: numbers in y_t. Default: 1.
         num_layers, nonlinearity, dropout: of the `elman.RNN`. Defaults: 1, "tanh", 0.
 
+    >>> import torch
     >>> model = SequenceRegressor(input_size=1)
     >>> x = torch.randn(2, 10, 1)  # two rows of ten steps
     >>> y, state = model(x)

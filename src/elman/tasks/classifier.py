@@ -13,7 +13,7 @@ from torch.nn import functional
 
 import elman
 from elman.data import Vocabulary, batches_by_length, grouped_split, pad
-from elman.errors import DataError, NotFittedError, SettingError, TrainingError
+from elman.errors import DataError, InterruptedTrainingError, NotFittedError, SettingError
 from elman.models import SequenceClassifier
 from elman.tasks import rundir
 from elman.tasks.examples import as_plain, as_texts, checked_examples
@@ -103,7 +103,7 @@ class Classifier:
         """The arguments, by name; `deep` is there for scikit-learn's callers."""
         return {name: getattr(self, name) for name in ClassifierSettings.model_fields}
 
-    def set_params(self, **params: Any) -> "Classifier":
+    def set_params(self, /, **params: Any) -> "Classifier":
         """Change arguments by name; the next `fit` uses them."""
         for name, value in params.items():
             if name not in ClassifierSettings.model_fields:
@@ -152,7 +152,9 @@ class Classifier:
             _orthogonal(model)
             history = _train(model, settings, encoded, targets, stay, held, report)
         if not history.records:
-            raise TrainingError("interrupted before the first epoch ended; nothing was learned")
+            raise InterruptedTrainingError(
+                "interrupted before the first epoch ended; nothing was learned"
+            )
         self.classes_ = np.array(classes)
         self.vocabulary_, self.model_, self.history_ = vocabulary, model, history
         return self
@@ -261,12 +263,12 @@ class Classifier:
         except SettingError as error:
             raise rundir.damaged(path / "config.json", str(error)) from None
         try:
-            loaded.vocabulary_ = Vocabulary(rundir.read_vocabulary(path))
+            loaded.vocabulary_ = Vocabulary(rundir.read_vocabulary(path, config))
         except DataError as error:
             raise rundir.damaged(path / "vocab.json", str(error)) from None
         with torch.device("meta"):  # shapes only: nothing is drawn, nothing allocated
             model = loaded._new_model(len(loaded.vocabulary_), len(config.classes))
-        weights = rundir.read_weights(path, model.state_dict())
+        weights = rundir.read_weights(path, config, model.state_dict())
         model.load_state_dict(weights, assign=True)
         loaded.model_ = model.eval()
         loaded.classes_ = np.array(config.classes)

@@ -1,9 +1,7 @@
 """From a file to a trained classifier and an honest figure, and from a classifier to answers."""
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -96,16 +94,17 @@ def train_on_table(
             f"{table.path}: column {columns.label!r} holds only one class, {classes[0]!r}; "
             "give rows of at least two"
         )
-    stay, held = grouped_split(examples.labels, examples.groups, hold_out, model.random_state)
-    known, unseen = examples.subset(stay), examples.subset(held)
-    model.fit(known.texts, known.labels, known.groups, report=report)
+    try:
+        stay, held = grouped_split(examples.labels, examples.groups, hold_out, model.random_state)
+        known, unseen = examples.subset(stay), examples.subset(held)
+        model.fit(known.texts, known.labels, known.groups, report=report)
+    except DataError as error:
+        raise DataError(f"{table.path}: {error}") from None
     answers = model.predict(unseen.texts).tolist()
     result = Report.of(unseen.labels, answers, classes)
     model.about = About(
         columns={k: v for k, v in vars(columns).items() if v is not None},
-        data=DataFacts(
-            file=table.path.name, sha256=fingerprint(table.path), rows=len(examples.texts)
-        ),
+        data=DataFacts(file=table.path.name, sha256=table.sha256, rows=len(examples.texts)),
         held_out=HeldOut(rows=result.rows, accuracy=result.accuracy, majority=result.majority),
     )
     return Outcome(result, unseen, answers)
@@ -169,8 +168,3 @@ def _column(model: Classifier, which: str, asked: str | None) -> str:
     if name is None:
         raise DataError(f"the model does not say which column holds the {which}; add --{which} COL")
     return name
-
-
-def fingerprint(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()

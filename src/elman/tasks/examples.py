@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from elman.data.table import half_a_character
 from elman.errors import DataError
 
 
@@ -44,8 +45,11 @@ def checked_examples(
     for row, (text, label) in enumerate(zip(texts, labels, strict=True)):
         if not text:
             raise DataError(f"X[{row}] is empty; leave the row out")
-        if any("\ud800" <= c <= "\udfff" for c in text):
-            raise DataError(f"X[{row}] holds half a character (a lone surrogate); decode it anew")
+        for name, value in (("X", text), ("y", label)):
+            if isinstance(value, str) and half_a_character(value):
+                raise DataError(
+                    f"{name}[{row}] holds half a character (a lone surrogate); decode it anew"
+                )
         if type(label) is not kind:
             raise DataError(f"y[{row}] should be of type {kind.__name__} as y[0], got {label!r}")
     return texts, labels

@@ -10,6 +10,7 @@ A run is written whole beside its place and then moved there. A run that was the
 moved aside, not replaced. Nothing is ever unpickled.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -21,7 +22,15 @@ from typing import Any, Literal
 from uuid import uuid4
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    ValidationError,
+    field_validator,
+)
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
@@ -73,6 +82,7 @@ class RunConfig(BaseModel):
         settings: the arguments of the task's class.
         classes: the answers, in the order of the scores.
         about: where it came from and how good it is.
+        files: the SHA-256 of vocab.json and model.safetensors.
         versions: of elman, torch and Python when it was made.
     """
 
@@ -82,9 +92,17 @@ class RunConfig(BaseModel):
     format_version: int = FORMAT_VERSION
     task: str
     settings: dict[str, Any]
-    classes: list[str | bool | int | float] = Field(min_length=2)
+    classes: list[str] | list[StrictBool] | list[StrictInt] = Field(min_length=2)
     about: About = About()
+    files: dict[str, str] = {}
     versions: dict[str, str] = {}
+
+    @field_validator("classes")
+    @classmethod
+    def _each_once(cls, classes: list) -> list:
+        if len(set(classes)) < len(classes):
+            raise ValueError("each class should be there once")
+        return classes
 
 
 @dataclass
@@ -112,12 +130,8 @@ def new_run(path: str | Path) -> Iterator[NewRun]:
         RunDirectoryError: `path` is a file or holds other things, or cannot be written.
     """
     target = Path(path)
-    if target.is_symlink() or (target.exists() and not target.is_dir()):
-        raise RunDirectoryError(f"{target}: there is a file of this name; choose another --out")
-    if target.is_dir() and any(target.iterdir()) and not (target / "config.json").is_file():
-        raise RunDirectoryError(
-            f"{target}: holds files that are not an elman run; choose a new directory for --out"
-        )
+    with _writing(target):
+        _check_place(target)
     target = target.resolve()
     staging = target.with_name(f".{target.name}.partial-{uuid4().hex[:8]}")
     with _writing(Path(path)):
@@ -129,6 +143,26 @@ def new_run(path: str | Path) -> Iterator[NewRun]:
             _commit(run)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _check_place(target: Path) -> None:
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
+        raise RunDirectoryError(
+            f"{target}: there is a file or a link of this name; choose another --out"
+        )
+    if target.is_dir() and any(target.iterdir()) and not _is_run(target):
+        raise RunDirectoryError(
+            f"{target}: holds files that are not an elman run; choose a new directory for --out"
+        )
+
+
+def _is_run(directory: Path) -> bool:
+    """Whether a directory says of itself that it is a run."""
+    try:
+        raw = json.loads((directory / "config.json").read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(raw, dict) and raw.get("format") == "elman run"
 
 
 def _commit(run: NewRun) -> None:
@@ -182,13 +216,16 @@ def write_files(
     readme: str,
 ) -> None:
     """Write the files of a run into a directory that is there and empty."""
-    (directory / "config.json").write_text(_json(config.model_dump(), indent=2), "utf-8")
-    (directory / "vocab.json").write_text(_json({"tokens": vocabulary}, indent=0), "utf-8")
-    lines = "".join(_json(record) for record in records)
-    (directory / "metrics.jsonl").write_text(lines, "utf-8")
-    (directory / "README.md").write_text(readme, "utf-8")
-    data = save({name: tensor.cpu().contiguous() for name, tensor in weights.items()})
-    (directory / "model.safetensors").write_bytes(data)
+    files = {
+        "vocab.json": _json({"tokens": vocabulary}, indent=0).encode(),
+        "model.safetensors": save({k: tensor.cpu().contiguous() for k, tensor in weights.items()}),
+    }
+    config.files = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    files["config.json"] = _json(config.model_dump(), indent=2).encode()
+    files["metrics.jsonl"] = "".join(_json(record) for record in records).encode()
+    files["README.md"] = readme.encode()
+    for name, data in files.items():
+        (directory / name).write_bytes(data)
 
 
 def read_config(path: str | Path, task: str | None = None) -> RunConfig:
@@ -199,7 +236,7 @@ def read_config(path: str | Path, task: str | None = None) -> RunConfig:
             task than the one asked for.
     """
     path = Path(path)
-    if not path.is_dir():
+    if not os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where a name is too long
         raise RunDirectoryError(f"{path}: no such run directory; `elman train` makes one")
     if not (path / "config.json").is_file():
         raise RunDirectoryError(f"{path}: not a run directory, config.json is missing")
@@ -221,17 +258,18 @@ def read_config(path: str | Path, task: str | None = None) -> RunConfig:
     return config
 
 
-def read_vocabulary(path: Path) -> list[str]:
+def read_vocabulary(path: Path, config: RunConfig) -> list[str]:
     """The tokens of a run."""
     file = Path(path) / "vocab.json"
     raw = _read_json(file)
     tokens = raw.get("tokens") if isinstance(raw, dict) else None
     if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
         raise damaged(file, "it should hold a list of strings named tokens")
+    _check_unchanged(file, config)
     return tokens
 
 
-def read_weights(path: Path, expected: dict[str, Tensor]) -> dict[str, Tensor]:
+def read_weights(path: Path, config: RunConfig, expected: dict[str, Tensor]) -> dict[str, Tensor]:
     """The weights of a run, with names, shapes and dtypes as in `expected`."""
     file = Path(path) / "model.safetensors"
     try:
@@ -252,7 +290,13 @@ def read_weights(path: Path, expected: dict[str, Tensor]) -> dict[str, Tensor]:
             )
         if not torch.isfinite(have).all():
             raise damaged(file, f"{name} holds numbers that are not finite")
+    _check_unchanged(file, config)
     return weights
+
+
+def _check_unchanged(file: Path, config: RunConfig) -> None:
+    if hashlib.sha256(file.read_bytes()).hexdigest() != config.files.get(file.name):
+        raise damaged(file, "its SHA-256 is not the one that config.json has for it")
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
@@ -262,8 +306,12 @@ def read_records(path: Path) -> list[dict[str, Any]]:
         return []
     records = _parse(file, lambda text: [json.loads(line) for line in text.splitlines()])
     for record in records:
-        if not isinstance(record, dict) or not {"epoch", "valid_loss"} <= set(record):
-            raise damaged(file, "each line should be an object with epoch and valid_loss")
+        if (
+            not isinstance(record, dict)
+            or type(record.get("epoch")) is not int
+            or type(record.get("valid_loss")) not in (int, float)
+        ):
+            raise damaged(file, "each line needs a whole number epoch and a number valid_loss")
     return records
 
 
@@ -280,13 +328,15 @@ def _read_json(file: Path) -> Any:
 
 def _parse(file: Path, parse: Callable[[str], Any]) -> Any:
     try:
-        return parse(file.read_bytes().decode("utf-8"))
+        value = parse(file.read_bytes().decode("utf-8"))
+        json.dumps(value, ensure_ascii=False).encode()  # halves of characters fail here
     except FileNotFoundError:
         raise damaged(file, "it is missing") from None
     except OSError as error:
         raise damaged(file, f"it cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
         raise damaged(file, str(error)) from None
+    return value
 
 
 def damaged(file: Path, why: str) -> RunDirectoryError:

@@ -1,0 +1,50 @@
+"""A small classifier that learned something, for the tests that need one."""
+
+import itertools
+
+import pytest
+
+from elman import Classifier
+
+TEXTS = ["".join(p) for p in itertools.permutations("头痛发热咳", 3)]
+LABELS = ["rise" if text < text[::-1] else "fall" for text in TEXTS]
+SMALL = {
+    "embedding_size": 8, "hidden_size": 8, "epochs": 4, "lr": 0.02, "token_dropout": 0.0,
+    "dropout": 0.1, "validation": 0.2,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def data():
+    return list(TEXTS), list(LABELS)
+
+
+@pytest.fixture(scope="session")
+def small():
+    """Arguments that make training quick."""
+    return dict(SMALL)
+
+
+@pytest.fixture(scope="session")
+def fitted():
+    """Trained once; tests must not change it."""
+    return Classifier(**SMALL).fit(TEXTS, LABELS)
+
+
+@pytest.fixture
+def saved(fitted, tmp_path):
+    """A run directory of its own."""
+    return fitted.save(tmp_path / "run")
+
+
+@pytest.fixture
+def contents():
+    """What a directory holds, in all its depth: each file's bytes by its path."""
+
+    def of(directory):
+        return {
+            str(path.relative_to(directory)): path.read_bytes() if path.is_file() else None
+            for path in sorted(directory.rglob("*"))
+        }
+
+    return of
