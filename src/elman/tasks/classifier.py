@@ -1,5 +1,6 @@
 """`Classifier`: texts in, one label each out, with scikit-learn's manners."""
 
+import inspect
 import platform
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
@@ -98,6 +99,12 @@ class Classifier:
         self.validation = validation
         self.random_state = random_state
         self.about = rundir.About()
+
+    def __repr__(self) -> str:
+        """The arguments that differ from the defaults."""
+        default = {n: p.default for n, p in inspect.signature(Classifier).parameters.items()}
+        changed = {n: v for n, v in self.get_params().items() if v != default[n]}
+        return f"Classifier({', '.join(f'{n}={v!r}' for n, v in changed.items())})"
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The arguments, by name; `deep` is there for scikit-learn's callers."""
