@@ -74,10 +74,36 @@ class SequenceClassifier(nn.Module):
         if input.dim() != rank or (rank == 3 and input.shape[2] != width):
             what = f"(N, L, input_size), input_size {width}" if rank == 3 else "token ids (N, L)"
             raise ValueError(f"input should be {what}, got {tuple(input.shape)}")
-        N, L = input.shape[:2]
         if lengths is None:
-            lengths = torch.full((N,), L)
+            _, h_n = self.rnn(self._vectors(input))
+            return self.linear(self.dropout(self._top(h_n)))
         lengths = torch.as_tensor(lengths).cpu()
+        self._check_lengths(lengths, *input.shape[:2])
+        return self.linear(self.dropout(self._last_state(input, lengths)))
+
+    def _last_state(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """The top layer's last state in each direction, (N, D·H); zero for an empty row."""
+        last = self.linear.weight.new_zeros(x.shape[0], self.linear.in_features)
+        live = lengths.nonzero().flatten()  # PackedSequence has no rows of length zero
+        if len(live) == 0:
+            return last
+        packed = pack_padded_sequence(
+            x[live.to(x.device)], lengths[live], batch_first=True, enforce_sorted=False
+        )
+        _, h_n = self.rnn(packed._replace(data=self._vectors(packed.data)))
+        top = self._top(h_n)
+        return last.to(top.dtype).index_copy(0, live.to(x.device), top)
+
+    def _vectors(self, x: Tensor) -> Tensor:
+        """What the RNN reads, (..., input_size): the input itself, or its tokens' embeddings."""
+        return self.dropout(x if self.embedding is None else self.embedding(x))
+
+    def _top(self, h_n: Tensor) -> Tensor:
+        """The last layer's part of h_n, (D·layers, N, H), its directions joined: (N, D·H)."""
+        D = 2 if self.rnn.bidirectional else 1
+        return h_n[-D:].transpose(0, 1).flatten(1)
+
+    def _check_lengths(self, lengths: Tensor, N: int, L: int) -> None:
         if lengths.shape != (N,) or lengths.dtype not in _INTEGERS:
             raise ValueError(
                 f"lengths should be {N} integers, got {lengths.dtype} of {tuple(lengths.shape)}"
@@ -85,19 +111,3 @@ class SequenceClassifier(nn.Module):
         if N and not 0 <= int(lengths.min()) <= int(lengths.max()) <= L:
             got = f"{int(lengths.min())} to {int(lengths.max())}"
             raise ValueError(f"lengths should lie between 0 and L = {L}, got {got}")
-        return self.linear(self.dropout(self._last_state(input, lengths)))
-
-    def _last_state(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """The top layer's last state in each direction, (N, D·H); zero for an empty row."""
-        last = self.linear.weight.new_zeros(len(x), self.linear.in_features)
-        live = lengths.nonzero().flatten()  # PackedSequence has no rows of length zero
-        if len(live) == 0:
-            return last
-        packed = pack_padded_sequence(
-            x[live.to(x.device)], lengths[live], batch_first=True, enforce_sorted=False
-        )
-        data = packed.data if self.embedding is None else self.embedding(packed.data)
-        _, h_n = self.rnn(packed._replace(data=self.dropout(data)))  # (D·layers, live, H)
-        D = 2 if self.rnn.bidirectional else 1
-        top = h_n[-D:].transpose(0, 1).flatten(1)  # (live, D·H)
-        return last.to(top.dtype).index_copy(0, live.to(x.device), top)

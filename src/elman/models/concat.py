@@ -18,8 +18,8 @@ class ConcatRNN(nn.Module):
         input_size: features of x_t.
         hidden_size: units of h_t.
         output_size: classes of y_t.
-        nonlinearity: f, "tanh" or "relu"; None gives the variant often printed without one.
-            Default: "tanh".
+        nonlinearity: f, "tanh" or "relu"; None (or "identity") gives the variant often printed
+            without one. Default: "tanh".
 
     Attributes:
         i2h, i2o: the two `torch.nn.Linear` maps from input_size + hidden_size.
@@ -49,7 +49,8 @@ class ConcatRNN(nn.Module):
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.output_size = output_size
-        self.nonlinearity = nonlinearity or "identity"
+        self.nonlinearity = nonlinearity
+        self._f = nonlinearity or "identity"
         self.i2h = nn.Linear(input_size + hidden_size, hidden_size)
         self.i2o = nn.Linear(input_size + hidden_size, output_size)
 
@@ -77,7 +78,7 @@ class ConcatRNN(nn.Module):
                 f"input and hidden should have as many rows, got {len(input)} and {len(hidden)}"
             )
         both = torch.cat([input, hidden], 1)  # (N, input_size + hidden_size)
-        h = NONLINEARITIES[self.nonlinearity](self.i2h(both))
+        h = NONLINEARITIES[self._f](self.i2h(both))
         return functional.log_softmax(self.i2o(both), dim=1), h
 
     def init_hidden(self, batch_size: int = 1) -> Tensor:
@@ -85,9 +86,10 @@ class ConcatRNN(nn.Module):
         return self.i2h.weight.new_zeros(batch_size, self.hidden_size)
 
     def to_rnn(self) -> RNN:
-        """The hidden path as an `elman.RNN` with weights of its own, equal number for number.
+        """The hidden path as an `elman.RNN` with weights of its own: the same states exactly.
 
-        [W_ih | W_hh] is i2h's matrix cut in two, b_ih is its bias and b_hh is zero.
+        [W_ih | W_hh] is i2h's matrix cut in two, b_ih is its bias and b_hh is zero. Trained
+        further, the RNN has two biases to learn where this form has one.
 
         >>> model = ConcatRNN(5, 8, 3)
         >>> x = torch.randn(4, 1, 5)
@@ -96,8 +98,8 @@ class ConcatRNN(nn.Module):
         True
         """
         weight, bias = self.i2h.weight, self.i2h.bias
-        rnn = RNN(
-            self.input_size, self.hidden_size, nonlinearity=self.nonlinearity,
+        rnn = nn.utils.skip_init(
+            RNN, self.input_size, self.hidden_size, nonlinearity=self._f,
             device=weight.device, dtype=weight.dtype,
         )  # fmt: skip
         rnn.load_state_dict(

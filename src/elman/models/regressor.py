@@ -14,7 +14,8 @@ class SequenceRegressor(nn.Module):
         input_size: features of x_t.
         hidden_size: units of the RNN. Default: 32.
         output_size: numbers in y_t. Default: 1.
-        num_layers, nonlinearity, dropout: of the `elman.RNN`. Defaults: 1, "tanh", 0.
+        num_layers, nonlinearity: of the `elman.RNN`. Defaults: 1, "tanh".
+        dropout: between layers, so with one layer nowhere. Default: 0.
 
     >>> import torch
     >>> model = SequenceRegressor(input_size=1)
@@ -37,8 +38,9 @@ class SequenceRegressor(nn.Module):
     ) -> None:
         super().__init__()
         self.rnn = RNN(
-            input_size, hidden_size, num_layers, nonlinearity, batch_first=True, dropout=dropout
-        )
+            input_size, hidden_size, num_layers, nonlinearity, batch_first=True,
+            dropout=dropout if num_layers > 1 else 0.0,
+        )  # fmt: skip
         self.linear = nn.Linear(hidden_size, output_size)
 
     def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -46,6 +46,9 @@ class RNNCell(nn.Module):
     torch.Size([3, 20])
     """
 
+    bias_ih: nn.Parameter | None
+    bias_hh: nn.Parameter | None
+
     def __init__(
         self,
         input_size: int,
@@ -66,8 +69,8 @@ class RNNCell(nn.Module):
 
         self.weight_ih = parameter(hidden_size, input_size)
         self.weight_hh = parameter(hidden_size, hidden_size)
-        self.bias_ih = parameter(hidden_size) if bias else None
-        self.bias_hh = parameter(hidden_size) if bias else None
+        for name in ("bias_ih", "bias_hh"):
+            self.register_parameter(name, parameter(hidden_size) if bias else None)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from elman.nn.cell import RNNCell
-from elman.nn.rnn import RNN
+from elman.nn.rnn import MODES, RNN
 
 _TO_ELMAN: dict[type, type] = {nn.RNN: RNN, nn.RNNCell: RNNCell}
 _TO_TORCH: dict[type, type] = {ours: torchs for torchs, ours in _TO_ELMAN.items()}
@@ -19,7 +19,7 @@ def convert(model: nn.Module) -> int:
 
     In place: each module stays the same object, with the very same parameters, buffers,
     hooks and parametrizations; only its class changes. Optimisers and other references go
-    on working. Subclasses with code of their own are left alone.
+    on working. Subclasses are left alone.
 
     Args:
         model: any module.
@@ -27,13 +27,16 @@ def convert(model: nn.Module) -> int:
     Returns:
         How many modules were swapped.
 
+    Raises:
+        TypeError: `model` is not a module.
+
     >>> model = nn.Sequential(nn.RNN(3, 4), nn.Linear(4, 2))
     >>> convert(model)
     1
     >>> type(model[0])
     <class 'elman.nn.rnn.RNN'>
     """
-    return _swap(model, _TO_ELMAN, _forget_caches)
+    return _swap(model, _TO_ELMAN, _settle_as_elman)
 
 
 def unconvert(model: nn.Module) -> int:
@@ -54,14 +57,16 @@ def unconvert(model: nn.Module) -> int:
       (0): RNN(3, 4)
     ))
     """
+    _check_module(model)
     for name, module in model.named_modules():
         if _kind(module) in _TO_TORCH and module.nonlinearity == "identity":
             where = name or "the model itself"
             raise ValueError(f"{where}: torch.nn has no RNN with nonlinearity='identity'")
-    return _swap(model, _TO_TORCH, _renew_caches)
+    return _swap(model, _TO_TORCH, _settle_as_torch)
 
 
 def _swap(model: nn.Module, classes: dict[type, type], settle: Any) -> int:
+    _check_module(model)
     swapped = 0
     for module in model.modules():
         old, kind = type(module), _kind(module)
@@ -74,18 +79,28 @@ def _swap(model: nn.Module, classes: dict[type, type], settle: Any) -> int:
     return swapped
 
 
+def _check_module(model: object) -> None:
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model should be a torch.nn.Module, got {type(model).__name__}")
+
+
 def _kind(module: nn.Module) -> type:
     """A module's class; beneath the class of its own that torch gives a parametrised one."""
     kind = type(module)
     return kind.__bases__[0] if parametrize.is_parametrized(module) else kind
 
 
-def _forget_caches(module: nn.Module) -> None:
+def _settle_as_elman(module: nn.Module) -> None:
     for name in _TORCH_CACHES:
         vars(module).pop(name, None)
+    if isinstance(module, RNN):
+        # torch computes what its mode says; elman has the nonlinearity alone
+        mode = vars(module).pop("mode")
+        module.nonlinearity = next(f for f, known in MODES.items() if known == mode)
 
 
-def _renew_caches(module: nn.Module) -> None:
+def _settle_as_torch(module: nn.Module) -> None:
     if isinstance(module, nn.RNN):
+        module.mode = MODES[module.nonlinearity]
         module._flat_weights_names = [name for names in module._all_weights for name in names]
         module._init_flat_weights()

@@ -2,6 +2,7 @@
 
 import math
 import numbers
+import operator
 import warnings
 from typing import Any, overload
 
@@ -84,14 +85,14 @@ class RNN(nn.Module):
         if unknown:
             raise TypeError(f"RNN got an unexpected keyword argument {next(iter(unknown))!r}")
         _check_arguments(
-            input_size, hidden_size, num_layers, nonlinearity, bias, batch_first, dropout
-        )
+            input_size, hidden_size, num_layers, nonlinearity,
+            {"bias": bias, "batch_first": batch_first, "bidirectional": bidirectional}, dropout,
+        )  # fmt: skip
         super().__init__()
         self.input_size = input_size
         self.hidden_size = hidden_size
-        self.num_layers = num_layers
+        self.num_layers = operator.index(num_layers)
         self.nonlinearity = nonlinearity
-        self.mode = MODES[nonlinearity]
         self.bias = bias
         self.batch_first = batch_first
         self.dropout = float(dropout)
@@ -121,6 +122,11 @@ class RNN(nn.Module):
     @property
     def _num_directions(self) -> int:
         return 2 if self.bidirectional else 1
+
+    @property
+    def mode(self) -> str:
+        """The nonlinearity under torch's name for it, "RNN_TANH" or "RNN_RELU"."""
+        return MODES[self.nonlinearity]
 
     @property
     def all_weights(self) -> list[list[nn.Parameter]]:
@@ -167,7 +173,7 @@ class RNN(nn.Module):
             raise ValueError(f"RNN: input should be 2-D or 3-D, got {input.dim()}-D")
         if hx is not None and hx.dim() != input.dim():
             raise RuntimeError(
-                f"hx should be {input.dim()}-D to go with {input.dim()}-D input, got {hx.dim()}-D"
+                f"RNN: hx should be {input.dim()}-D as the input is, got {hx.dim()}-D"
             )
         if input.dim() == 2:  # unbatched
             output, h_n = self._run(input.unsqueeze(1), hx if hx is None else hx.unsqueeze(1))
@@ -182,7 +188,7 @@ class RNN(nn.Module):
     ) -> tuple[PackedSequence, Tensor]:
         data, batch_sizes, sorted_indices, unsorted_indices = packed
         if data.dim() != 2:
-            raise RuntimeError(f"packed input should have 2-D data, got {data.dim()}-D")
+            raise RuntimeError(f"RNN: packed input should have 2-D data, got {data.dim()}-D")
         if hx is not None:
             self._check_hidden(hx, data, int(batch_sizes[0]))
             if sorted_indices is not None:
@@ -196,7 +202,8 @@ class RNN(nn.Module):
         self, x: Tensor, h_0: Tensor | None, batch_sizes: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """All layers over dense (L, N, H_in) or packed (rows, H_in) input, rows sorted."""
-        self._check_input(x)
+        weights = self.all_weights  # once: a parametrised weight is computed at each reading
+        self._check_input(x, weights[0][0].dtype)
         N = x.shape[1] if batch_sizes is None else int(batch_sizes[0])
         if h_0 is None:
             h_0 = x.new_zeros(len(self._all_weights), N, self.hidden_size)
@@ -208,7 +215,7 @@ class RNN(nn.Module):
             outputs = []
             for direction in range(self._num_directions):
                 k = layer * self._num_directions + direction
-                weight_ih, weight_hh, *biases = (getattr(self, n) for n in self._all_weights[k])
+                weight_ih, weight_hh, *biases = weights[k]
                 bias = biases[0] + biases[1] if biases else None
                 a = functional.linear(x, weight_ih, bias)  # (L, N, H_out) or (rows, H_out)
                 reverse = direction == 1
@@ -219,10 +226,11 @@ class RNN(nn.Module):
                 outputs.append(h)
                 last.append(ended(h, initial[k].to(h.dtype), batch_sizes, reverse))
             x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)  # (..., D·H_out)
+        if len(outputs) == 1 and x.requires_grad:
+            x = x.clone()  # the rules saved the scan's own; the caller's is free to be written in
         return x, torch.stack(last)
 
-    def _check_input(self, x: Tensor) -> None:
-        dtype = getattr(self, self._all_weights[0][0]).dtype
+    def _check_input(self, x: Tensor, dtype: torch.dtype) -> None:
         if x.dtype != dtype and not torch.is_autocast_enabled(x.device.type):
             raise ValueError(
                 f"RNN: input is {x.dtype} but the weights are {dtype}; convert the input with "
@@ -238,6 +246,11 @@ class RNN(nn.Module):
         expected = (len(self._all_weights), N, self.hidden_size)
         if tuple(hx.shape) != expected:
             raise RuntimeError(f"RNN: hx should be {expected}, got {tuple(hx.shape)}")
+        if hx.device != x.device:
+            raise RuntimeError(
+                f"RNN: hx is on {hx.device} but input on {x.device}; move it with "
+                f"hx.to({str(x.device)!r})"
+            )
         if hx.dtype != x.dtype and not torch.is_autocast_enabled(x.device.type):
             raise RuntimeError(
                 f"RNN: hx is {hx.dtype} but input is {x.dtype}; convert it with hx.to({x.dtype})"
@@ -249,8 +262,7 @@ def _check_arguments(
     hidden_size: object,
     num_layers: object,
     nonlinearity: object,
-    bias: object,
-    batch_first: object,
+    flags: dict[str, object],
     dropout: object,
 ) -> None:
     if not isinstance(nonlinearity, str) or nonlinearity not in MODES:
@@ -260,21 +272,21 @@ def _check_arguments(
     number = isinstance(dropout, numbers.Number) and not isinstance(dropout, bool)
     if not number or not 0 <= dropout <= 1:  # type: ignore[operator]
         raise ValueError(f"dropout should be a number in [0, 1], a probability, got {dropout!r}")
-    for name, flag in (("bias", bias), ("batch_first", batch_first)):
-        if not isinstance(flag, bool):
-            raise TypeError(f"{name} should be a bool, got {type(flag).__name__}")
-    for name, size in (
-        ("input_size", input_size),
-        ("hidden_size", hidden_size),
-        ("num_layers", num_layers),
-    ):
-        if not isinstance(size, int):
-            raise TypeError(f"{name} should be an int, got {type(size).__name__}")
-        if size <= 0:
-            raise ValueError(f"{name} should be greater than zero, got {size}")
     if dropout and num_layers == 1:
         warnings.warn(
             "dropout acts on the outputs of every layer but the last, so with num_layers=1 "
             f"dropout={dropout} does nothing",
             stacklevel=3,
         )
+    for name, flag in flags.items():
+        if not isinstance(flag, bool):
+            raise TypeError(f"{name} should be a bool, got {type(flag).__name__}")
+    for name, size in (
+        ("input_size", input_size),
+        ("hidden_size", hidden_size),
+        ("num_layers", operator.index(num_layers)),  # type: ignore[arg-type]
+    ):
+        if not isinstance(size, int):
+            raise TypeError(f"{name} should be an int, got {type(size).__name__}")
+        if size <= 0:
+            raise ValueError(f"{name} should be greater than zero, got {size}")

@@ -27,9 +27,9 @@ def scan(
     """As `reference.scan`."""
     activate, weight = _IN_PLACE[nonlinearity], weight_hh.mT
     states = a.clone(memory_format=torch.contiguous_format)
-    h = h_0[:0]
+    h = h_0
     for (h_t,) in in_order(batch_sizes, reverse, states):
-        _add_product(h_t, continued(h, h_0, len(h_t)), weight)
+        _add_product(h_t, continued(h, h_0, h_t.shape[0]), weight)
         h = activate(h_t)
     return states
 
@@ -46,9 +46,9 @@ def linear_scan(
 ) -> Tensor:
     """As `reference.linear_scan`."""
     states = x.clone(memory_format=torch.contiguous_format)
-    s = s_0[:0]
+    s = s_0
     for s_t, p_t, q_t, e_t in in_order(batch_sizes, reverse, states, p, q, e):
-        s = continued(s, s_0, len(s_t))
+        s = continued(s, s_0, s_t.shape[0])
         inside = scaled(q_t, s)
         if p_t is None:
             _add_product(s_t, inside, weight)

@@ -48,9 +48,9 @@ def check_batch_sizes(batch_sizes: Tensor | None, x: Tensor, initial: Tensor) ->
     """Dense (L, N, ...) without them; packed (rows, ...) that they divide, with them."""
     row = initial.shape[1:]
     if batch_sizes is None:
-        if x.dim() != len(row) + 2 or x.shape[1] != len(initial):
+        if x.dim() != len(row) + 2 or x.shape[1] != initial.shape[0]:
             raise ValueError(
-                f"a dense sequence should be (L, {len(initial)}, {commas(row)}) to go with an "
+                f"a dense sequence should be (L, {initial.shape[0]}, {commas(row)}) to go with an "
                 f"initial state of {shape(initial)}, got {shape(x)}; a packed one needs batch_sizes"
             )
         return
@@ -67,13 +67,15 @@ def check_batch_sizes(batch_sizes: Tensor | None, x: Tensor, initial: Tensor) ->
     sizes = batch_sizes.tolist()
     if any(later > earlier for earlier, later in pairwise(sizes)):
         raise ValueError("batch_sizes should never increase: sort the rows, the longest first")
-    if sizes and (sizes[-1] < 0 or sizes[0] > len(initial)):
+    if sizes and (sizes[-1] < 0 or sizes[0] > initial.shape[0]):
         raise ValueError(
-            f"batch_sizes should lie between 0 and the {len(initial)} rows of the initial state, "
-            f"got {sizes[-1]} to {sizes[0]}"
+            f"batch_sizes should lie between 0 and the {initial.shape[0]} rows of the initial "
+            f"state, got {sizes[-1]} to {sizes[0]}"
         )
-    if sum(sizes) != len(x):
-        raise ValueError(f"batch_sizes add up to {sum(sizes)} rows, but the sequence has {len(x)}")
+    if sum(sizes) != x.shape[0]:
+        raise ValueError(
+            f"batch_sizes add up to {sum(sizes)} rows, but the sequence has {x.shape[0]}"
+        )
 
 
 def shape(x: Tensor) -> str:

@@ -35,7 +35,7 @@ def in_order(
 
 def continued(state: Tensor, initial: Tensor, rows: int) -> Tensor:
     """The state that enters a step of so many rows: rows that begin here bring their own."""
-    had = len(state)
+    had = state.shape[0]
     if had == rows:
         return state
     return state[:rows] if had > rows else torch.cat([state, initial[had:rows]])
@@ -77,9 +77,9 @@ def previous(x: Tensor, initial: Tensor, batch_sizes: Tensor | None, reverse: bo
     """What the scan saw before each step: x_{t-1}, and `initial` where a row begins."""
     if batch_sizes is None:
         parts = (x[1:], initial[None]) if reverse else (initial[None], x[:-1])
-        return torch.cat(parts)[: len(x)]
+        return torch.cat(parts)[: x.shape[0]]
     step, row, offset = _coordinates(batch_sizes)
-    total = len(x)
+    total = x.shape[0]
     if reverse:
         after = torch.cat([batch_sizes[1:], batch_sizes.new_zeros(1)])
         start = offset + batch_sizes  # of the step after
@@ -99,7 +99,7 @@ def outer_with_previous(
     reverse: bool,
 ) -> Tensor:
     """Σ u_tᵀ x_{t-1} over every row, in the shape of `weight`."""
-    if batch_sizes is not None or len(x) == 0:
+    if batch_sizes is not None or x.shape[0] == 0:
         return outer(u, previous(x, initial, batch_sizes, reverse), weight)
     # dense: the neighbours are views, so nothing is copied
     first, rest, before = (u[-1:], u[:-1], x[1:]) if reverse else (u[:1], u[1:], x[:-1])
@@ -115,7 +115,7 @@ def following(x: Tensor, batch_sizes: Tensor | None, reverse: bool) -> Tensor:
 def begun(x: Tensor, batch_sizes: Tensor | None, reverse: bool, rows: int) -> Tensor:
     """X at each row's first step, (rows, ...); zero for rows of length zero."""
     if batch_sizes is None:
-        if len(x) == 0:
+        if x.shape[0] == 0:
             return x.new_zeros(x.shape[1:])
         return x[-1] if reverse else x[0]
     live = _first_size(batch_sizes)
@@ -129,11 +129,11 @@ def begun(x: Tensor, batch_sizes: Tensor | None, reverse: bool, rows: int) -> Te
 
 def ended(x: Tensor, initial: Tensor, batch_sizes: Tensor | None, reverse: bool) -> Tensor:
     """X at each row's last step, (N, ...); `initial` for rows of length zero."""
-    if batch_sizes is None and len(x) == 0:
+    if batch_sizes is None and x.shape[0] == 0:
         return initial
-    live = len(initial) if batch_sizes is None else _first_size(batch_sizes)
+    live = initial.shape[0] if batch_sizes is None else _first_size(batch_sizes)
     last = begun(x, batch_sizes, not reverse, live)
-    return last if live == len(initial) else torch.cat([last, initial[live:]])
+    return last if live == initial.shape[0] else torch.cat([last, initial[live:]])
 
 
 def row_shape(x: Tensor, batch_sizes: Tensor | None) -> torch.Size:

@@ -29,9 +29,9 @@ def scan(
 ) -> Tensor:
     """The Elman recurrence, h_t = f(a_t + h_{t-1} Wᵀ): every h_t, in the shape of `a`."""
     f = NONLINEARITIES[nonlinearity]
-    h, states = h_0[:0], []
+    h, states = h_0, []
     for (a_t,) in in_order(batch_sizes, reverse, a):
-        h = continued(h, h_0, len(a_t))
+        h = continued(h, h_0, a_t.shape[0])  # dense: h itself; packed: the rows of this step
         h = f(a_t + product(h, weight_hh.mT))
         states.append(h)
     return joined(states, a, reverse)
@@ -48,9 +48,9 @@ def linear_scan(
     reverse: bool = False,
 ) -> Tensor:
     """Every derivative of it, s_t = x_t + e_t ⊙ s_{t-1} + p_t ⊙ ((q_t ⊙ s_{t-1}) M)."""
-    s, states = s_0[:0], []
+    s, states = s_0, []
     for x_t, p_t, q_t, e_t in in_order(batch_sizes, reverse, x, p, q, e):
-        s = continued(s, s_0, len(x_t))
+        s = continued(s, s_0, x_t.shape[0])
         kept = x_t if e_t is None else x_t + e_t * s
         s = kept + scaled(p_t, product(scaled(q_t, s), weight))
         states.append(s)
