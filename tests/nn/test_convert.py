@@ -267,3 +267,23 @@ def test_identity_in_a_subclass_that_stays_is_no_hindrance():
     model = nn.ModuleList([MineOfElman(2, 4, nonlinearity="identity"), elman.RNN(2, 4)])
     assert unconvert(model) == 1
     assert [type(module) for module in model] == [MineOfElman, nn.RNN]
+
+
+def test_the_mode_decides_for_torch_and_goes_with_the_swap():
+    rnn = torch.nn.RNN(2, 4)
+    rnn.mode = "RNN_RELU"  # what torch computes, whatever its nonlinearity says
+    x = torch.randn(5, 1, 2)
+    expected, _ = rnn(x)
+    elman.convert(rnn)
+    torch.testing.assert_close(rnn(x)[0], expected)
+    rnn.nonlinearity = "tanh"
+    expected, _ = rnn(x)
+    elman.unconvert(rnn)
+    assert rnn.mode == "RNN_TANH"
+    torch.testing.assert_close(rnn(x)[0], expected)
+
+
+@pytest.mark.parametrize("swap", [elman.convert, elman.unconvert])
+def test_what_is_no_module(swap):
+    with pytest.raises(TypeError, match=r"model should be a torch\.nn\.Module, got list"):
+        swap([torch.nn.RNN(2, 4)])

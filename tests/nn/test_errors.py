@@ -206,3 +206,17 @@ def test_the_warning_points_at_the_caller():
     with pytest.warns(UserWarning, match="num_layers=1") as caught:
         elman.RNN(3, 4, dropout=0.5)
     assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize("value", ["no", 1, None])
+def test_bidirectional_is_a_bool(value):
+    """torch tells on the first call; told here at once, of the same type."""
+    with pytest.raises(TypeError):
+        torch.nn.RNN(3, 4, bidirectional=value)(torch.randn(5, 2, 3))
+    with pytest.raises(TypeError, match="bidirectional should be a bool"):
+        elman.RNN(3, 4, bidirectional=value)
+
+
+def test_hx_on_another_device():
+    with pytest.raises(RuntimeError, match="hx is on meta but input on cpu"):
+        elman.RNN(3, 4)(torch.randn(5, 2, 3), torch.zeros(1, 2, 4, device="meta"))
