@@ -7,6 +7,7 @@ import copy
 
 import pytest
 import torch
+from torch.func import functional_call, grad, vmap
 from torch.nn.utils import parametrizations
 from torch.nn.utils.rnn import pack_padded_sequence
 
@@ -33,7 +34,26 @@ def wrong_batch_of_unsorted_rows(make):
         make(3, 4)(packed, torch.zeros(1, 7, 4))
 
 
-CLAIMS = (no_steps, copy_with_a_parametrised_weight, wrong_batch_of_unsorted_rows)
+def per_sample_gradients(make):
+    rnn = make(3, 4)
+    weights = dict(rnn.named_parameters())
+    x = torch.randn(6, 5, 1, 3)
+
+    def loss(weights, x):
+        return functional_call(rnn, weights, (x,))[0].square().sum()
+
+    together = vmap(grad(loss), (None, 0))(weights, x)
+    for k in range(6):
+        for name, gradient in grad(loss)(weights, x[k]).items():
+            torch.testing.assert_close(together[name][k], gradient)
+
+
+CLAIMS = (
+    per_sample_gradients,
+    no_steps,
+    copy_with_a_parametrised_weight,
+    wrong_batch_of_unsorted_rows,
+)
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.__name__)

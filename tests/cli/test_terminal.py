@@ -72,7 +72,7 @@ def test_plain_lines_in_a_log(train):
     result = train("run", "--epochs", "3")
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", result.out + result.err)
     epochs = re.findall(
-        r"(?m)^  epoch (\d)/3  loss \d\.\d{4}  held-out loss \d\.\d{4}  accuracy [01]\.\d{3}  "
+        r"(?m)^  epoch (\d)/3  loss \d\.\d{4}  validation loss \d\.\d{4}  accuracy [01]\.\d{3}  "
         r"\d+\.\d s  eta at most (\d+) s$",
         result.out,
     )
@@ -80,7 +80,8 @@ def test_plain_lines_in_a_log(train):
     assert epochs[-1][1] == "0"
 
 
-def test_ctrl_c_saves_the_best_so_far(training, tmp_path):
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_saves_the_best_so_far(training, tmp_path, stop):
     child = training(
         "--epochs", "1000000", "--patience", "1000000", "--hidden-size", "16",
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
@@ -89,7 +90,11 @@ def test_ctrl_c_saves_the_best_so_far(training, tmp_path):
     while "epoch 2/" not in line:
         line = child.stdout.readline()
         assert line, child.stderr.read()
-    child.send_signal(signal.SIGINT)
+    child.send_signal(stop)
+    for line in child.stderr:  # an impatient person presses again while it saves
+        if line == "interrupted: stopping after this step ...\n":
+            child.send_signal(stop)
+            break
     out, err = child.communicate(timeout=30)
     assert child.returncode == 130
     assert err == "interrupted: the best weights so far are saved\n"

@@ -71,7 +71,7 @@ def test_the_older_run_is_moved_aside(train, tmp_path, contents):
     first = contents(tmp_path / "run")
     assert "  moved " not in train("other").out
     result = train("run", "--seed", "1")
-    assert f"the run that was in {tmp_path / 'run'} is now run.bak-1" in result.out
+    assert f"the run that was there is now {tmp_path / 'run.bak-1'}" in result.out
     assert contents(tmp_path / "run.bak-1") == first
     assert contents(tmp_path / "run") != first
 

@@ -1,5 +1,8 @@
 """Who serves a call: the choice, its reason, and refusing rather than replacing."""
 
+import sys
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -30,10 +33,16 @@ def test_the_first_backend_that_can_serve_is_chosen_with_a_reason():
     assert BACKENDS[choice.backend] in choice.reason
 
 
-def test_a_backend_passed_over_is_told_of():
-    choice = select(CPU, torch.complex64)
-    assert choice.backend == "reference"
-    assert "not aten: torch.complex64 is not a real floating-point type" in choice.reason
+def test_a_backend_passed_over_is_told_of(monkeypatch):
+    """The preferred backend here is one that serves nothing."""
+    choosy = SimpleNamespace(serves=lambda device, dtype: f"{dtype} is beneath it")
+    known = dict(BACKENDS)
+    module = sys.modules["elman.ops.select"]  # the name below elman.ops is the function
+    monkeypatch.setattr(module, "BACKENDS", {"choosy": "a stub", **known})
+    monkeypatch.setattr(module, "_modules", {"choosy": choosy})
+    choice = select(CPU, torch.float32)
+    assert choice.backend in known
+    assert choice.reason.startswith("not choosy: torch.float32 is beneath it; ")
 
 
 def test_a_name_is_followed():

@@ -57,7 +57,7 @@ TEXTS = ["ab", "cd", "ef", "gh"]
         (["ab", 3, "x", "y"], list("abab"), None, r"X\[1\] should be a text, got int"),
         (["ab", None], list("ab"), None, r"X\[1\] should be a text, got NoneType"),
         ([b"ab", "x"], list("ab"), None, r"X\[0\] should be a text, got bytes"),
-        (np.zeros((2, 2)), list("ab"), None, r"X\[0\] should be a text, got ndarray"),
+        (np.zeros((2, 2)), list("ab"), None, r"X should be one column of texts"),
         (TEXTS, list("aba"), None, "y should have 4 values as X has, got 3"),
         (TEXTS, list("abab"), [1, 2], "groups should have 4 values as X has, got 2"),
         ([], [], None, "X is empty; give labelled texts"),

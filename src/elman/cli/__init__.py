@@ -31,11 +31,11 @@ def version(
         raise typer.Exit
 
 
+app.command()(demo.demo)
 app.add_typer(train.app, name="train")
 app.command()(predict.predict)
 app.command()(evaluate.evaluate)
 app.command()(info.info)
-app.command()(demo.demo)
 
 
 def main() -> None:

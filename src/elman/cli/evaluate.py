@@ -11,7 +11,9 @@ from elman.cli.options import Encoding, RunDir, TextColumn
 
 def evaluate(
     run: RunDir,
-    file: Annotated[Path, typer.Argument(help="A labelled .csv, .tsv or .jsonl file.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A labelled .csv, .tsv or .jsonl file.")
+    ],
     text: TextColumn = None,
     label: Annotated[
         str | None, typer.Option(help="Column of the labels. [default: as in training]")

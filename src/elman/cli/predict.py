@@ -15,7 +15,8 @@ def predict(
     run: RunDir,
     file: Annotated[Path, typer.Argument(metavar="INPUT", help="A .csv, .tsv or .jsonl file.")],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="A CSV file. [default: print it]")
+        Path | None,
+        typer.Option("-o", "--output", help="A CSV file, in UTF-8. [default: print it]"),
     ] = None,
     text: TextColumn = None,
     encoding: Encoding = "utf-8",

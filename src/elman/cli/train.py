@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from elman.cli.console import line, training_progress
+from elman.cli.console import line, print_classes, training_progress
+from elman.cli.interrupt import one_interrupt
 from elman.cli.options import Encoding
 
 if TYPE_CHECKING:
@@ -25,7 +26,9 @@ def train() -> None:
 
 @app.command()
 def classify(
-    file: Annotated[Path, typer.Argument(help="A .csv, .tsv or .jsonl file with labels.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A .csv, .tsv or .jsonl file with labels.")
+    ],
     text: Annotated[str, typer.Option(metavar="COL", help="Column of the texts.")],
     label: Annotated[str, typer.Option(metavar="COL", help="Column of the labels.")],
     group: Annotated[
@@ -98,8 +101,9 @@ def run_classifier(
     from elman.tasks.classify import train_on_table
     from elman.tasks.rundir import new_run
 
-    with new_run(out) as run:
+    with one_interrupt(), new_run(out) as run:
         line("data", f"{len(table.rows)} rows of {table.path}")
+        print_classes(table.column(columns.label))
         with training_progress() as report:
             outcome = train_on_table(model, table, columns, hold_out, report)
         model.about.command = shlex.join(["elman", *sys.argv[1:]])
@@ -111,7 +115,7 @@ def run_classifier(
     line("accuracy", f"{result.accuracy:.3f} on {result.rows} rows held out, never learned from")
     line("baseline", f"{result.majority:.3f} by always answering the commonest class")
     if run.moved_aside:
-        line("moved", f"the run that was in {out} is now {run.moved_aside.name}")
+        line("moved", f"the run that was there is now {out.with_name(run.moved_aside.name)}")
     line("saved", str(out))
     if history.interrupted:
         print("interrupted: the best weights so far are saved", file=sys.stderr)

@@ -7,6 +7,29 @@ import numpy as np
 from elman.errors import DataError
 
 
+def joined_groups(texts: Sequence[Hashable], groups: Sequence[Hashable]) -> list[Hashable]:
+    """Groups that share a text become one, so that no text stands on both sides of a split.
+
+    Returns:
+        For each row a name for its group, the same where rows belong together.
+
+    >>> a, b, c, d = joined_groups(["x", "y", "y", "z"], [1, 1, 2, 3])
+    >>> a == b == c, c == d
+    (True, False)
+    """
+    above: dict[Hashable, Hashable] = {}
+
+    def top(node: Hashable) -> Hashable:
+        while above.setdefault(node, node) != node:
+            above[node] = above[above[node]]
+            node = above[node]
+        return node
+
+    for text, group in zip(texts, groups, strict=True):
+        above[top(("text", text))] = top(("group", group))
+    return [top(("group", group)) for group in groups]
+
+
 def grouped_split(
     labels: Sequence[Hashable],
     groups: Sequence[Hashable] | None,
@@ -54,6 +77,7 @@ def grouped_split(
         what = f"no row of class {sorted(map(str, missing))[0]!r}" if missing else "no row at all"
         raise DataError(
             f"too few rows or groups to hold out {fraction:.0%} of them: {what} would be left on "
-            f"one side ({len(labels)} rows, {len(members)} groups); give more rows"
+            f"one side ({len(labels)} rows in {len(members)} groups, equal texts being one "
+            "group); give more rows or groups"
         )
     return stay, np.sort(np.array(held))

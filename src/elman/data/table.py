@@ -42,7 +42,10 @@ class Table:
         """
         if name not in self.columns:
             there = ", ".join(map(repr, self.columns))
-            raise DataError(f"{self.path}: no column {name!r}; the columns are {there}")
+            hint = ""
+            if len(self.columns) == 1 and ";" in self.columns[0]:
+                hint = "; the file seems to be separated by semicolons: save it with commas"
+            raise DataError(f"{self.path}: no column {name!r}; the columns are {there}{hint}")
         k = self.columns.index(name)
         return [row[k] for row in self.rows]
 

@@ -9,18 +9,23 @@ from typing import Any
 import numpy as np
 import torch
 from pydantic import ValidationError
-from torch import Tensor, nn
 from torch.nn import functional
 
 import elman
-from elman.data import Vocabulary, batches_by_length, grouped_split, pad
-from elman.errors import DataError, InterruptedTrainingError, NotFittedError, SettingError
-from elman.models import SequenceClassifier
+from elman.data import Vocabulary, batches_by_length, grouped_split, joined_groups, pad
+from elman.errors import (
+    DataError,
+    InterruptedTrainingError,
+    NotFittedError,
+    RunDirectoryError,
+    SettingError,
+)
 from elman.tasks import rundir
 from elman.tasks.examples import as_plain, as_texts, checked_examples
+from elman.tasks.network import new_network, train_network
 from elman.tasks.readme import classifier_readme
 from elman.tasks.settings import ClassifierSettings
-from elman.train import History, Progress, train
+from elman.train import History, Progress
 
 
 class Classifier:
@@ -61,6 +66,8 @@ class Classifier:
     >>> model.predict_proba(["abx", "xba"]).shape
     (2, 2)
     """
+
+    _estimator_type = "classifier"  # for scikit-learn before 1.6
 
     def __init__(
         self,
@@ -119,6 +126,17 @@ class Classifier:
             setattr(self, name, value)
         return self
 
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn, 1.6 or newer, asks of an estimator."""
+        from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags
+
+        return Tags(
+            estimator_type="classifier",
+            target_tags=TargetTags(required=True),
+            classifier_tags=ClassifierTags(),
+            input_tags=InputTags(two_d_array=False, string=True),
+        )
+
     def fit(
         self,
         X: Sequence[str],
@@ -132,7 +150,8 @@ class Classifier:
         Args:
             X: the texts, none of them empty.
             y: a label for each: strings, whole numbers or bools, at least two different ones.
-            groups: rows with an equal value are held out together. Default: equal texts.
+            groups: rows with an equal value are held out together, as equal texts always are.
+                Default: equal texts only.
             report: called with an `elman.train.Progress` after each step and epoch.
 
         Returns:
@@ -145,7 +164,7 @@ class Classifier:
         """
         settings = self._settings()
         texts, labels = checked_examples(X, y, groups)
-        groups = texts if groups is None else as_plain(groups)
+        groups = joined_groups(texts, texts if groups is None else as_plain(groups))
         classes = sorted(set(labels))
         if len(classes) < 2:
             raise DataError(f"only one class, {classes[0]!r}; give rows of at least two")
@@ -154,16 +173,16 @@ class Classifier:
         encoded = [vocabulary.encode(text) for text in texts]
         targets = [classes.index(label) for label in labels]
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(settings.random_state)
-            model = self._new_model(len(vocabulary), len(classes))
-            _orthogonal(model)
-            history = _train(model, settings, encoded, targets, stay, held, report)
+            torch.default_generator.manual_seed(settings.random_state)
+            model = new_network(settings, len(vocabulary), len(classes))
+            history = train_network(model, settings, encoded, targets, stay, held, report)
         if not history.records:
             raise InterruptedTrainingError(
                 "interrupted before the first epoch ended; nothing was learned"
             )
-        self.classes_ = np.array(classes)
+        self.classes_, self.settings_ = np.array(classes), settings
         self.vocabulary_, self.model_, self.history_ = vocabulary, model, history
+        self.about = rundir.About()
         return self
 
     def predict_proba(self, X: Sequence[str]) -> np.ndarray:
@@ -210,10 +229,11 @@ class Classifier:
         >>> Classifier(num_layers=2).describe()
         'characters → embedding 64 → 2 layers of RNN 128 (tanh)'
         """
-        layers = "" if self.num_layers == 1 else f"{self.num_layers} layers of "
-        both = "bidirectional " if self.bidirectional else ""
-        rnn = f"{layers}{both}RNN {self.hidden_size} ({self.nonlinearity})"
-        return f"characters → embedding {self.embedding_size} → {rnn}"
+        of = getattr(self, "settings_", self)  # once fitted, what was fitted
+        layers = "" if of.num_layers == 1 else f"{of.num_layers} layers of "
+        both = "bidirectional " if of.bidirectional else ""
+        rnn = f"{layers}{both}RNN {of.hidden_size} ({of.nonlinearity})"
+        return f"characters → embedding {of.embedding_size} → {rnn}"
 
     def save(self, path: str | Path) -> Path:
         """Write a run directory that `load` and `elman predict` can use.
@@ -237,7 +257,7 @@ class Classifier:
         self._check_fitted()
         config = rundir.RunConfig(
             task="classify",
-            settings=self.get_params(),
+            settings=self.settings_.model_dump(),
             classes=self.classes_.tolist(),
             about=self.about,
             versions={
@@ -263,10 +283,20 @@ class Classifier:
             RunDirectoryError: it is missing, damaged, or of another task or version.
         """
         path = Path(path)
+        before = rundir.identity(path)
+        try:
+            return cls._load(path)
+        except RunDirectoryError:
+            if rundir.identity(path) == before:
+                raise
+            return cls._load(path)  # another process put a new run there meanwhile
+
+    @classmethod
+    def _load(cls, path: Path) -> "Classifier":
         config = rundir.read_config(path, task="classify")
         loaded = cls()
         try:
-            loaded.set_params(**config.settings)._settings()
+            settings = loaded.set_params(**config.settings)._settings()
         except SettingError as error:
             raise rundir.damaged(path / "config.json", str(error)) from None
         try:
@@ -274,90 +304,23 @@ class Classifier:
         except DataError as error:
             raise rundir.damaged(path / "vocab.json", str(error)) from None
         with torch.device("meta"):  # shapes only: nothing is drawn, nothing allocated
-            model = loaded._new_model(len(loaded.vocabulary_), len(config.classes))
+            model = new_network(settings, len(loaded.vocabulary_), len(config.classes))
         weights = rundir.read_weights(path, config, model.state_dict())
         model.load_state_dict(weights, assign=True)
-        loaded.model_ = model.eval()
+        loaded.model_, loaded.settings_ = model.eval(), settings
         loaded.classes_ = np.array(config.classes)
         loaded.history_ = History(rundir.read_records(path))
         loaded.about = config.about
         return loaded
 
-    def _new_model(self, vocab_size: int, num_classes: int) -> SequenceClassifier:
-        return SequenceClassifier(
-            self.embedding_size,
-            self.hidden_size,
-            num_classes,
-            vocab_size=vocab_size,
-            num_layers=self.num_layers,
-            nonlinearity=self.nonlinearity,
-            bidirectional=self.bidirectional,
-            dropout=self.dropout,
-        )
-
     def _settings(self) -> ClassifierSettings:
         try:
-            return ClassifierSettings.model_validate(self.get_params())
+            names, values = zip(*self.get_params().items(), strict=True)
+            plain = dict(zip(names, as_plain(values), strict=True))
+            return ClassifierSettings.model_validate(plain)
         except ValidationError as error:
             raise SettingError(f"Classifier: {rundir.first_problem(error)}") from None
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "model_"):
             raise NotFittedError("this Classifier knows nothing yet; call fit, or Classifier.load")
-
-
-def _train(
-    model: SequenceClassifier,
-    settings: ClassifierSettings,
-    encoded: list[list[int]],
-    targets: list[int],
-    stay: np.ndarray,
-    held: np.ndarray,
-    report: Callable[[Progress], None] | None,
-) -> History:
-    rng = np.random.default_rng(settings.random_state)
-    smoothing = settings.label_smoothing
-
-    def tensors(rows: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
-        tokens, lengths = pad([encoded[i] for i in rows])
-        return tokens, lengths, torch.tensor([targets[i] for i in rows])
-
-    def batches() -> list[tuple[Tensor, Tensor, Tensor]]:
-        lengths = [len(encoded[i]) for i in stay]
-        order = batches_by_length(lengths, settings.batch_size, rng)
-        return [tensors(stay[rows]) for rows in order]
-
-    def loss(batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-        tokens, lengths, target = batch
-        hidden = torch.rand(tokens.shape) < settings.token_dropout
-        scores = model(tokens.masked_fill(hidden, 0), lengths)
-        return functional.cross_entropy(scores, target, label_smoothing=smoothing)
-
-    def validate() -> dict[str, float]:
-        total = right = 0.0
-        for rows in batches_by_length([len(encoded[i]) for i in held], 256):
-            tokens, lengths, target = tensors(held[rows])
-            scores = model(tokens, lengths)
-            total += float(functional.cross_entropy(scores, target, reduction="sum"))
-            right += float((scores.argmax(1) == target).sum())
-        return {"loss": total / len(held), "accuracy": right / len(held)}
-
-    return train(
-        model,
-        batches=batches,
-        loss=loss,
-        validate=validate,
-        epochs=settings.epochs,
-        lr=settings.lr,
-        weight_decay=settings.weight_decay,
-        clip=settings.clip,
-        patience=settings.patience,
-        report=report,
-    )
-
-
-def _orthogonal(model: SequenceClassifier) -> None:
-    """W_hh orthogonal: states neither fade nor explode at the start (Saxe et al. 2014)."""
-    for name, parameter in model.rnn.named_parameters():
-        if name.startswith("weight_hh"):
-            nn.init.orthogonal_(parameter)

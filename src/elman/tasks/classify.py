@@ -1,11 +1,11 @@
 """From a file to a trained classifier and an honest figure, and from a classifier to answers."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from elman.data import Table, grouped_split
+from elman.data import Table, grouped_split, joined_groups
 from elman.errors import DataError
 from elman.tasks.classifier import Classifier
 from elman.tasks.metrics import Report
@@ -28,17 +28,20 @@ class Examples:
 
     Attributes:
         texts, labels: one each a row.
-        groups: rows with an equal value belong together; equal texts where no column says.
+        groups: rows with an equal value belong together: those of a group, and equal texts.
     """
 
     texts: list[str]
     labels: list[str]
-    groups: list[str]
+    groups: list[Hashable]
 
     def subset(self, rows: Sequence[int] | np.ndarray) -> "Examples":
         """Some of the rows."""
-        parts = (self.texts, self.labels, self.groups)
-        return Examples(*([part[i] for i in rows] for part in parts))
+        return Examples(
+            [self.texts[i] for i in rows],
+            [self.labels[i] for i in rows],
+            [self.groups[i] for i in rows],
+        )
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def read_examples(table: Table, columns: Columns) -> Examples:
                 raise DataError(
                     f"{table.place(row)}: column {name!r} is empty; fill it in or remove the row"
                 )
-    groups = table.column(columns.group) if columns.group else texts
+    groups = joined_groups(texts, table.column(columns.group) if columns.group else texts)
     return Examples(texts, labels, groups)
 
 

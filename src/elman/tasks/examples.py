@@ -11,6 +11,8 @@ from elman.errors import DataError
 
 def as_texts(X: Sequence[str]) -> list[str]:
     """A list of texts, of a list, an array or a series."""
+    if getattr(X, "ndim", 1) != 1:
+        raise DataError("X should be one column of texts, got a table; pick the column")
     if isinstance(X, str):
         raise DataError("X should be a list of texts, got one text; write [text]")
     texts = list(X)

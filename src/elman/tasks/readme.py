@@ -34,10 +34,13 @@ def classifier_readme(config: RunConfig, history: History, network: str) -> str:
         ]
     if about.command:
         lines += ["Made by", "", f"    {about.command}", ""]
+    versions = ", ".join(f"{name} {version}" for name, version in config.versions.items())
+    lines += [f"Seed {config.settings['random_state']}; {versions}.", ""]
+    column = about.columns.get("text")
     lines += [
-        "Use it:",
+        f"Use it, on a file with a column `{column}`:" if column else "Use it:",
         "",
-        "    elman predict THIS_DIRECTORY FILE.csv",
+        f"    elman predict THIS_DIRECTORY FILE.csv{'' if column else ' --text COLUMN'}",
         "",
         "or in Python:",
         "",

@@ -10,6 +10,7 @@ A run is written whole beside its place and then moved there. A run that was the
 moved aside, not replaced. Nothing is ever unpickled.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -32,7 +33,7 @@ from pydantic import (
     field_validator,
 )
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import Tensor
 
 from elman.errors import RunDirectoryError
@@ -131,6 +132,10 @@ def new_run(path: str | Path) -> Iterator[NewRun]:
     """
     target = Path(path)
     with _writing(target):
+        if target.resolve() in (here := Path.cwd().resolve(), *here.parents):
+            raise RunDirectoryError(
+                f"{target}: is or holds the current directory; choose a new one for --out"
+            )
         _check_place(target)
     target = target.resolve()
     staging = target.with_name(f".{target.name}.partial-{uuid4().hex[:8]}")
@@ -169,14 +174,30 @@ def _commit(run: NewRun) -> None:
     for file in run.staging.iterdir():
         _sync(file)
     _sync(run.staging)
-    if run.target.is_dir():
-        if any(run.target.iterdir()):
-            run.moved_aside = _free_name(run.target)
-            run.target.rename(run.moved_aside)
-        else:
-            run.target.rmdir()
-    run.staging.rename(run.target)
+    for attempt in range(10):  # another process may put a run there between two lines
+        try:
+            if run.target.is_dir():
+                if any(run.target.iterdir()):
+                    aside = _free_name(run.target)
+                    run.target.rename(aside)
+                    run.moved_aside = aside
+                else:
+                    run.target.rmdir()
+            run.staging.rename(run.target)
+            break
+        except OSError as error:
+            taken = error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT)
+            if attempt == 9 or not taken:
+                raise
     _sync(run.target.parent)
+
+
+def identity(path: Path) -> int | None:
+    """Which directory a path leads to now; another number once a new run is put there."""
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return None
 
 
 def _free_name(target: Path) -> Path:
@@ -261,22 +282,20 @@ def read_config(path: str | Path, task: str | None = None) -> RunConfig:
 def read_vocabulary(path: Path, config: RunConfig) -> list[str]:
     """The tokens of a run."""
     file = Path(path) / "vocab.json"
-    raw = _read_json(file)
+    raw = _read_json(file, config.files.get(file.name, ""))
     tokens = raw.get("tokens") if isinstance(raw, dict) else None
     if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
         raise damaged(file, "it should hold a list of strings named tokens")
-    _check_unchanged(file, config)
     return tokens
 
 
 def read_weights(path: Path, config: RunConfig, expected: dict[str, Tensor]) -> dict[str, Tensor]:
     """The weights of a run, with names, shapes and dtypes as in `expected`."""
     file = Path(path) / "model.safetensors"
+    data = _read(file)
     try:
-        weights = load_file(file)
-    except FileNotFoundError:
-        raise damaged(file, "it is missing") from None
-    except (OSError, SafetensorError, ValueError, KeyError) as error:
+        weights = load(data)
+    except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
         raise damaged(file, str(error)) from None
     if odd := sorted(set(weights) ^ set(expected)):
         raise damaged(file, f"it does not fit config.json: {odd[0]} is missing or too many")
@@ -290,13 +309,8 @@ def read_weights(path: Path, config: RunConfig, expected: dict[str, Tensor]) -> 
             )
         if not torch.isfinite(have).all():
             raise damaged(file, f"{name} holds numbers that are not finite")
-    _check_unchanged(file, config)
+    _check_digest(file, data, config.files.get(file.name))
     return weights
-
-
-def _check_unchanged(file: Path, config: RunConfig) -> None:
-    if hashlib.sha256(file.read_bytes()).hexdigest() != config.files.get(file.name):
-        raise damaged(file, "its SHA-256 is not the one that config.json has for it")
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
@@ -304,7 +318,7 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     file = Path(path) / "metrics.jsonl"
     if not file.exists():
         return []
-    records = _parse(file, lambda text: [json.loads(line) for line in text.splitlines()])
+    records = _parse(file, _read(file), lambda text: list(map(json.loads, text.splitlines())))
     for record in records:
         if (
             not isinstance(record, dict)
@@ -322,21 +336,35 @@ def first_problem(error: ValidationError) -> str:
     return f"{where}: {problem['msg']}, got {problem['input']!r:.60}"
 
 
-def _read_json(file: Path) -> Any:
-    return _parse(file, json.loads)
+def _read_json(file: Path, digest: str | None = None) -> Any:
+    data = _read(file)
+    value = _parse(file, data, json.loads)
+    if digest is not None:
+        _check_digest(file, data, digest)
+    return value
 
 
-def _parse(file: Path, parse: Callable[[str], Any]) -> Any:
+def _read(file: Path) -> bytes:
     try:
-        value = parse(file.read_bytes().decode("utf-8"))
-        json.dumps(value, ensure_ascii=False).encode()  # halves of characters fail here
+        return file.read_bytes()
     except FileNotFoundError:
         raise damaged(file, "it is missing") from None
     except OSError as error:
         raise damaged(file, f"it cannot be read: {error.strerror}") from None
+
+
+def _parse(file: Path, data: bytes, parse: Callable[[str], Any]) -> Any:
+    try:
+        value = parse(data.decode("utf-8"))
+        json.dumps(value, ensure_ascii=False).encode()  # halves of characters fail here
     except (ValueError, RecursionError) as error:
         raise damaged(file, str(error)) from None
     return value
+
+
+def _check_digest(file: Path, data: bytes, digest: str | None) -> None:
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise damaged(file, "its SHA-256 is not the one that config.json has for it")
 
 
 def damaged(file: Path, why: str) -> RunDirectoryError:

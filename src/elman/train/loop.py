@@ -106,7 +106,8 @@ def train(
             losses, norms = [], []
             for step, batch in enumerate(of_epoch, start=1):
                 optimizer.zero_grad()
-                value = loss(batch)
+                with torch.enable_grad():
+                    value = loss(batch)
                 value.backward()
                 norm = nn.utils.clip_grad_norm_(model.parameters(), clip)
                 losses.append(value.item())
