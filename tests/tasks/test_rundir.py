@@ -237,3 +237,33 @@ def test_probabilities_of_a_loaded_wide_model(data, tmp_path):
         model = Classifier(epochs=1, **form).fit(*data)
         loaded = Classifier.load(model.save(tmp_path / "run"))
         assert np.array_equal(loaded.predict_proba(data[0]), model.predict_proba(data[0]))
+
+
+def test_a_run_that_cannot_be_put_in_place_is_kept(fitted, tmp_path, monkeypatch):
+    def refuse(self, target):
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.rename", refuse)
+        with pytest.raises(RunDirectoryError, match="the new run is whole in") as caught:
+            fitted.save(tmp_path / "run")
+    kept = str(caught.value).rpartition(" ")[2]
+    texts = ["头痛发", "热咳头"]
+    assert np.array_equal(Classifier.load(kept).predict_proba(texts), fitted.predict_proba(texts))
+
+
+def test_two_savers_to_one_place_lose_nothing(fitted, tmp_path):
+    """Real processes: every run saved is there afterwards and loads."""
+    fitted.save(tmp_path / "seed")
+    code = (
+        "import sys; from elman import Classifier\n"
+        "model = Classifier.load(sys.argv[1])\n"
+        "for _ in range(20): model.save(sys.argv[2])"
+    )
+    arguments = [sys.executable, "-c", code, str(tmp_path / "seed"), str(tmp_path / "run")]
+    savers = [subprocess.Popen(arguments) for _ in range(2)]
+    assert [saver.wait(60) for saver in savers] == [0, 0]
+    runs = [path for path in tmp_path.iterdir() if path.name != "seed"]
+    assert len(runs) == 40
+    for path in runs:
+        Classifier.load(path)

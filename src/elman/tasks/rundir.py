@@ -114,11 +114,13 @@ class NewRun:
         target: where it will be.
         staging: the directory to write into until then.
         moved_aside: where an older run of that name went; None if there was none.
+        whole: whether it was written to the end but could not be moved to its place.
     """
 
     target: Path
     staging: Path
     moved_aside: Path | None = None
+    whole: bool = False
 
 
 @contextmanager
@@ -147,7 +149,8 @@ def new_run(path: str | Path) -> Iterator[NewRun]:
             yield run
             _commit(run)
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        if not run.whole:
+            shutil.rmtree(staging, ignore_errors=True)
 
 
 def _check_place(target: Path) -> None:
@@ -188,7 +191,11 @@ def _commit(run: NewRun) -> None:
         except OSError as error:
             taken = error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT)
             if attempt == 9 or not taken:
-                raise
+                run.whole = True
+                raise RunDirectoryError(
+                    f"{run.target}: cannot be put in place: {error.strerror}; the new run is "
+                    f"whole in {run.staging}"
+                ) from error
     _sync(run.target.parent)
 
 
