@@ -13,3 +13,16 @@ torch.set_num_threads(1)
 @pytest.fixture(autouse=True)
 def _same_random_numbers():
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def contents():
+    """What a directory holds, in all its depth: each file's bytes by its path."""
+
+    def of(directory):
+        return {
+            str(path.relative_to(directory)): path.read_bytes() if path.is_file() else None
+            for path in sorted(directory.rglob("*"))
+        }
+
+    return of

@@ -104,16 +104,3 @@ def trained(tmp_path_factory, text_of_terms):
     model = Classifier(epochs=2, hidden_size=8, embedding_size=8, lr=0.02)
     train_on_table(model, read_table(folder / "terms.csv"), Columns("term", "label", "group"), 0.2)
     return model.save(folder / "run")
-
-
-@pytest.fixture
-def contents():
-    """What a directory holds, in all its depth: each file's bytes by its path."""
-
-    def of(directory):
-        return {
-            str(path.relative_to(directory)): path.read_bytes() if path.is_file() else None
-            for path in sorted(directory.rglob("*"))
-        }
-
-    return of

@@ -35,16 +35,3 @@ def fitted():
 def saved(fitted, tmp_path):
     """A run directory of its own."""
     return fitted.save(tmp_path / "run")
-
-
-@pytest.fixture
-def contents():
-    """What a directory holds, in all its depth: each file's bytes by its path."""
-
-    def of(directory):
-        return {
-            str(path.relative_to(directory)): path.read_bytes() if path.is_file() else None
-            for path in sorted(directory.rglob("*"))
-        }
-
-    return of

@@ -5,6 +5,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TextIO
 from elman.errors import DataError
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _Content = tuple[list[str], list[list[str]], list[int]]  # columns, rows, lines
 
 
@@ -188,7 +190,7 @@ def _parse_json_lines(path: Path, text: str) -> _Content:
 
 def half_a_character(text: str) -> bool:
     """Whether a text holds a lone surrogate, which no file can hold."""
-    return any("\ud800" <= character <= "\udfff" for character in text)
+    return _SURROGATE.search(text) is not None
 
 
 def _check_characters(table: Table) -> None:

@@ -50,7 +50,6 @@ class ConcatRNN(nn.Module):
         self.hidden_size = hidden_size
         self.output_size = output_size
         self.nonlinearity = nonlinearity
-        self._f = nonlinearity or "identity"
         self.i2h = nn.Linear(input_size + hidden_size, hidden_size)
         self.i2o = nn.Linear(input_size + hidden_size, output_size)
 
@@ -80,6 +79,10 @@ class ConcatRNN(nn.Module):
         both = torch.cat([input, hidden], 1)  # (N, input_size + hidden_size)
         h = NONLINEARITIES[self._f](self.i2h(both))
         return functional.log_softmax(self.i2o(both), dim=1), h
+
+    @property
+    def _f(self) -> str:
+        return self.nonlinearity or "identity"
 
     def init_hidden(self, batch_size: int = 1) -> Tensor:
         """The state before the first step: zeros, (batch_size, hidden_size)."""

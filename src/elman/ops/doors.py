@@ -64,10 +64,8 @@ def scan(
     with _autocast_done(a, weight_hh, h_0) as (a, weight_hh, h_0):
         check_tensors({"a": a, "weight_hh": weight_hh, "h_0": h_0})
         check_batch_sizes(batch_sizes, a, h_0)
-        if _recorded():
-            return reference.scan(a, weight_hh, h_0, nonlinearity, batch_sizes, reverse)
-        chosen = select(a.device, a.dtype, backend).backend
-        if a.is_complex():  # the rules are those of real numbers; torch differentiates the loop
+        chosen = _under_the_rules(a, backend)
+        if chosen is None:
             return reference.scan(a, weight_hh, h_0, nonlinearity, batch_sizes, reverse)
         return Scan.apply(a, weight_hh, h_0, nonlinearity, batch_sizes, reverse, chosen)
 
@@ -110,17 +108,22 @@ def linear_scan(
     with _autocast_done(x, weight, s_0, p, q, e) as (x, weight, s_0, p, q, e):
         check_tensors({"x": x, "weight": weight, "s_0": s_0, "p": p, "q": q, "e": e})
         check_batch_sizes(batch_sizes, x, s_0)
-        if _recorded():
-            return reference.linear_scan(x, weight, s_0, p, q, e, batch_sizes, reverse)
-        chosen = select(x.device, x.dtype, backend).backend
-        if x.is_complex():
+        chosen = _under_the_rules(x, backend)
+        if chosen is None:
             return reference.linear_scan(x, weight, s_0, p, q, e, batch_sizes, reverse)
         return LinearScan.apply(x, weight, s_0, p, q, e, batch_sizes, reverse, chosen)
 
 
-def _recorded() -> bool:
-    """Whether torch.export or torch.jit.trace writes down every operation: the plain loop then."""
-    return torch.compiler.is_exporting() or torch.jit.is_tracing()  # type: ignore[attr-defined]
+def _under_the_rules(x: Tensor, backend: str | None) -> str | None:
+    """The backend that serves; None where torch is to differentiate the plain loop itself.
+
+    That is where torch.export or torch.jit.trace writes down every operation, and for complex
+    numbers, since the rules are those of real ones.
+    """
+    if torch.compiler.is_exporting() or torch.jit.is_tracing():  # type: ignore[attr-defined]
+        return None
+    chosen = select(x.device, x.dtype, backend).backend
+    return None if x.is_complex() else chosen
 
 
 @contextmanager

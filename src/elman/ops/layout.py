@@ -57,7 +57,7 @@ def scaled(by: Tensor | None, x: Tensor) -> Tensor:
 
 
 def product(x: Tensor, weight: Tensor) -> Tensor:
-    """X M over the last dimension; group by group for a weight of (G, H, H)."""
+    """The product x M over the last dimension; group by group for a weight of (G, H, H)."""
     if weight.dim() == 2:
         return x @ weight
     return torch.einsum("...gi,gij->...gj", x, weight)
@@ -113,7 +113,7 @@ def following(x: Tensor, batch_sizes: Tensor | None, reverse: bool) -> Tensor:
 
 
 def begun(x: Tensor, batch_sizes: Tensor | None, reverse: bool, rows: int) -> Tensor:
-    """X at each row's first step, (rows, ...); zero for rows of length zero."""
+    """What x is at each row's first step, (rows, ...); zero for rows of length zero."""
     if batch_sizes is None:
         if x.shape[0] == 0:
             return x.new_zeros(x.shape[1:])
@@ -128,7 +128,7 @@ def begun(x: Tensor, batch_sizes: Tensor | None, reverse: bool, rows: int) -> Te
 
 
 def ended(x: Tensor, initial: Tensor, batch_sizes: Tensor | None, reverse: bool) -> Tensor:
-    """X at each row's last step, (N, ...); `initial` for rows of length zero."""
+    """What x is at each row's last step, (N, ...); `initial` for rows of length zero."""
     if batch_sizes is None and x.shape[0] == 0:
         return initial
     live = initial.shape[0] if batch_sizes is None else _first_size(batch_sizes)

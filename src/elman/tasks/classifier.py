@@ -171,7 +171,8 @@ class Classifier:
         stay, held = grouped_split(labels, groups, settings.validation, settings.random_state)
         vocabulary = Vocabulary.of(texts[i] for i in stay)
         encoded = [vocabulary.encode(text) for text in texts]
-        targets = [classes.index(label) for label in labels]
+        number = {label: k for k, label in enumerate(classes)}
+        targets = [number[label] for label in labels]
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(settings.random_state)
             model = new_network(settings, len(vocabulary), len(classes))

@@ -1,6 +1,6 @@
 """From a file to a trained classifier and an honest figure, and from a classifier to answers."""
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,12 +28,12 @@ class Examples:
 
     Attributes:
         texts, labels: one each a row.
-        groups: rows with an equal value belong together: those of a group, and equal texts.
+        groups: rows with an equal value belong together; the texts where no column says.
     """
 
     texts: list[str]
     labels: list[str]
-    groups: list[Hashable]
+    groups: list[str]
 
     def subset(self, rows: Sequence[int] | np.ndarray) -> "Examples":
         """Some of the rows."""
@@ -72,7 +72,7 @@ def read_examples(table: Table, columns: Columns) -> Examples:
                 raise DataError(
                     f"{table.place(row)}: column {name!r} is empty; fill it in or remove the row"
                 )
-    groups = joined_groups(texts, table.column(columns.group) if columns.group else texts)
+    groups = table.column(columns.group) if columns.group else texts
     return Examples(texts, labels, groups)
 
 
@@ -98,7 +98,8 @@ def train_on_table(
             "give rows of at least two"
         )
     try:
-        stay, held = grouped_split(examples.labels, examples.groups, hold_out, model.random_state)
+        groups = joined_groups(examples.texts, examples.groups)
+        stay, held = grouped_split(examples.labels, groups, hold_out, model.random_state)
         known, unseen = examples.subset(stay), examples.subset(held)
         model.fit(known.texts, known.labels, known.groups, report=report)
     except DataError as error:

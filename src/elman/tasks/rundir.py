@@ -132,28 +132,24 @@ def new_run(path: str | Path) -> Iterator[NewRun]:
     Raises:
         RunDirectoryError: `path` is a file or holds other things, or cannot be written.
     """
-    target = Path(path)
-    with _writing(target):
-        if target.resolve() in (here := Path.cwd().resolve(), *here.parents):
-            raise RunDirectoryError(
-                f"{target}: is or holds the current directory; choose a new one for --out"
-            )
-        _check_place(target)
-    target = target.resolve()
-    staging = target.with_name(f".{target.name}.partial-{uuid4().hex[:8]}")
     with _writing(Path(path)):
-        staging.mkdir(parents=True)
-    run = NewRun(target, staging)
-    try:
-        with _writing(Path(path)):
+        _check_place(Path(path))
+        target = Path(path).resolve()
+        run = NewRun(target, target.with_name(f".{target.name}.partial-{uuid4().hex[:8]}"))
+        run.staging.mkdir(parents=True)
+        try:
             yield run
             _commit(run)
-    finally:
-        if not run.whole:
-            shutil.rmtree(staging, ignore_errors=True)
+        finally:
+            if not run.whole:
+                shutil.rmtree(run.staging, ignore_errors=True)
 
 
 def _check_place(target: Path) -> None:
+    if target.resolve() in (here := Path.cwd().resolve(), *here.parents):
+        raise RunDirectoryError(
+            f"{target}: is or holds the current directory; choose a new one for --out"
+        )
     if target.is_symlink() or (target.exists() and not target.is_dir()):
         raise RunDirectoryError(
             f"{target}: there is a file or a link of this name; choose another --out"
@@ -268,7 +264,7 @@ def read_config(path: str | Path, task: str | None = None) -> RunConfig:
         raise RunDirectoryError(f"{path}: no such run directory; `elman train` makes one")
     if not (path / "config.json").is_file():
         raise RunDirectoryError(f"{path}: not a run directory, config.json is missing")
-    raw = _read_json(path / "config.json")
+    raw = _parse(path / "config.json", _read(path / "config.json"), json.loads)
     if not isinstance(raw, dict) or raw.get("format") != "elman run":
         raise RunDirectoryError(f"{path}: config.json is not that of an elman run")
     version = raw.get("format_version")
@@ -289,10 +285,12 @@ def read_config(path: str | Path, task: str | None = None) -> RunConfig:
 def read_vocabulary(path: Path, config: RunConfig) -> list[str]:
     """The tokens of a run."""
     file = Path(path) / "vocab.json"
-    raw = _read_json(file, config.files.get(file.name, ""))
+    data = _read(file)
+    raw = _parse(file, data, json.loads)
     tokens = raw.get("tokens") if isinstance(raw, dict) else None
     if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
         raise damaged(file, "it should hold a list of strings named tokens")
+    _check_unchanged(file, data, config)
     return tokens
 
 
@@ -306,8 +304,8 @@ def read_weights(path: Path, config: RunConfig, expected: dict[str, Tensor]) -> 
         raise damaged(file, str(error)) from None
     if odd := sorted(set(weights) ^ set(expected)):
         raise damaged(file, f"it does not fit config.json: {odd[0]} is missing or too many")
-    for name, tensor in expected.items():
-        have, want = weights[name], tensor
+    for name, want in expected.items():
+        have = weights[name]
         if have.shape != want.shape or have.dtype != want.dtype:
             raise damaged(
                 file,
@@ -316,7 +314,7 @@ def read_weights(path: Path, config: RunConfig, expected: dict[str, Tensor]) -> 
             )
         if not torch.isfinite(have).all():
             raise damaged(file, f"{name} holds numbers that are not finite")
-    _check_digest(file, data, config.files.get(file.name))
+    _check_unchanged(file, data, config)
     return weights
 
 
@@ -343,14 +341,6 @@ def first_problem(error: ValidationError) -> str:
     return f"{where}: {problem['msg']}, got {problem['input']!r:.60}"
 
 
-def _read_json(file: Path, digest: str | None = None) -> Any:
-    data = _read(file)
-    value = _parse(file, data, json.loads)
-    if digest is not None:
-        _check_digest(file, data, digest)
-    return value
-
-
 def _read(file: Path) -> bytes:
     try:
         return file.read_bytes()
@@ -369,8 +359,8 @@ def _parse(file: Path, data: bytes, parse: Callable[[str], Any]) -> Any:
     return value
 
 
-def _check_digest(file: Path, data: bytes, digest: str | None) -> None:
-    if hashlib.sha256(data).hexdigest() != digest:
+def _check_unchanged(file: Path, data: bytes, config: RunConfig) -> None:
+    if hashlib.sha256(data).hexdigest() != config.files.get(file.name):
         raise damaged(file, "its SHA-256 is not the one that config.json has for it")
 
 
