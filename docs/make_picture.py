@@ -13,7 +13,7 @@ import torch
 
 from elman import Classifier
 from elman.data import grouped_split, read_table
-from elman.tasks.classify import Columns, Examples, read_examples
+from elman.tasks.classify.files import Columns, Examples, read_examples
 
 HERE = Path(__file__).resolve().parent
 TERMS = HERE.parent / "examples" / "data" / "terms_zh.csv"
@@ -22,7 +22,7 @@ UNITS, CELL, STEP, LEFT, GAP = 32, 7, 62, 70, 60
 
 def main() -> None:
     """Write the picture."""
-    model = Classifier.load("runs/demo")
+    model = Classifier.load("runs/demo/terms")
     real, fake = pair(model, read_examples(read_table(TERMS), Columns("term", "label", "group")))
     panels = [reading(model, text) for text in (real, fake)]
     # the units whose states differ most over all steps drawn, in one order for both panels

@@ -37,7 +37,7 @@ def test_every_room_is_known():
 
 @pytest.mark.parametrize("room", BELOW)
 def test_imports_point_down(room):
-    for file in (PACKAGE / room).glob("*.py"):
+    for file in (PACKAGE / room).rglob("*.py"):
         for name in imports(file):
             parts = name.split(".")
             if parts[0] == "elman" and len(parts) > 1 and parts[1] in BELOW:
@@ -46,7 +46,7 @@ def test_imports_point_down(room):
 
 def test_the_command_line_starts_without_torch():
     light = ("elman.cli", "elman.errors", "elman.__version__")
-    for file in (PACKAGE / "cli").glob("*.py"):
+    for file in (PACKAGE / "cli").rglob("*.py"):
         for name in imports(file, top_level_only=True):
             heavy = name.split(".")[0] in {"torch", "numpy", "safetensors", "pydantic"}
             assert not heavy, f"cli/{file.name} imports {name}"

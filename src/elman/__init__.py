@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from elman import nn as nn
     from elman import ops as ops
     from elman.nn import RNN, RNNCell, convert, unconvert
-    from elman.tasks import Classifier
+    from elman.tasks import Classifier, Forecaster, Generator, load
 
 _HOMES = {
     "RNN": "elman.nn",
@@ -23,10 +23,24 @@ _HOMES = {
     "convert": "elman.nn",
     "unconvert": "elman.nn",
     "Classifier": "elman.tasks",
+    "Forecaster": "elman.tasks",
+    "Generator": "elman.tasks",
+    "load": "elman.tasks",
 }
 _ROOMS = ("models", "nn", "ops")
 
-__all__ = ["RNN", "Classifier", "RNNCell", "__version__", "convert", "unconvert", *_ROOMS]
+__all__ = [
+    "RNN",
+    "Classifier",
+    "Forecaster",
+    "Generator",
+    "RNNCell",
+    "__version__",
+    "convert",
+    "load",
+    "unconvert",
+    *_ROOMS,
+]
 
 
 def __getattr__(name: str) -> Any:

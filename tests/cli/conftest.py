@@ -10,7 +10,7 @@ import pytest
 
 from elman import Classifier, cli
 from elman.data import read_table
-from elman.tasks.classify import Columns, train_on_table
+from elman.tasks.classify.files import Columns, train_on_table
 
 QUICK = ["--epochs", "2", "--hidden-size", "8", "--embedding-size", "8", "--lr", "0.02"]
 

@@ -93,7 +93,7 @@ def test_a_label_the_model_never_saw(refused, run, tmp_path):
             lambda run: (run / "model.safetensors").write_bytes(b"x" * 99),
             "model.safetensors: damag",
         ),
-        (lambda run: edit(run, task="tag"), "a run of the task 'tag', 'classify' is needed"),
+        (lambda run: edit(run, task="tag"), "config.json: damaged: task 'tag' is none of classify"),
         (lambda run: edit(run, format_version=9), "written by a newer elman (format 9"),
     ],
 )

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from elman import Classifier
+from elman import Classifier, load
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +35,16 @@ def test_it_shows_five_answers_and_leaves_a_run(demo):
         child.stdout,
     )
     assert len(answers) == 5
-    model = Classifier.load(folder / "runs" / "demo")
+    model = Classifier.load(folder / "runs" / "demo" / "terms")
     for text, answer, probability, _ in answers:
         assert model.predict([text]).tolist() == [answer]
         assert f"{model.predict_proba([text]).max():.2f}" == probability
     assert model.about.held_out.rows >= 200
     assert model.about.data.rows >= 1000
-    assert "elman predict runs/demo YOUR.csv --text COLUMN" in child.stdout
+    assert "elman predict runs/demo/terms YOUR.csv --text COLUMN" in child.stdout
+
+
+def test_it_leaves_a_run_for_each_of_its_networks(demo):
+    folder, _ = demo
+    for name in ("terms", "chinese", "english", "sunspots"):
+        assert load(folder / "runs" / "demo" / name).history_.records, name

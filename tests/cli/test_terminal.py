@@ -62,7 +62,9 @@ def test_a_bar_on_a_terminal(training):
     assert child.wait(timeout=30) == 0
     assert "\x1b[" in shown  # drawn over and over
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
-    assert re.search(r"training +━+ *.*epoch 3/3  loss \d\.\d{4}  eta at most \d+ s", plain)
+    assert re.search(
+        r"training +━+ *.*epoch 3/3  loss \d\.\d{4}  lr 0\.00\d  eta at most \d+\.\d s", plain
+    )
     assert "held-out loss" not in plain
     assert re.search(r"accuracy   \d\.\d{3} on \d+ rows held out", plain)
     assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h")  # the cursor is given back
@@ -73,11 +75,11 @@ def test_plain_lines_in_a_log(train):
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", result.out + result.err)
     epochs = re.findall(
         r"(?m)^  epoch (\d)/3  loss \d\.\d{4}  validation loss \d\.\d{4}  accuracy [01]\.\d{3}  "
-        r"\d+\.\d s  eta at most (\d+) s$",
+        r"lr 0\.02  \d+\.\d s  eta at most (\d+\.\d) s$",
         result.out,
     )
     assert [number for number, _ in epochs] == ["1", "2", "3"]
-    assert epochs[-1][1] == "0"
+    assert epochs[-1][1] == "0.0"
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
@@ -97,22 +99,43 @@ def test_ctrl_c_saves_the_best_so_far(training, tmp_path, stop):
             break
     out, err = child.communicate(timeout=30)
     assert child.returncode == 130
-    assert err == "interrupted: the best weights so far are saved\n"
+    assert err == (
+        f"interrupted: the best weights so far are saved in {tmp_path / 'run'}; the same command "
+        "with --resume goes on\n"
+    )
     assert re.search(r"accuracy   \d\.\d{3} on", out)
     history = Classifier.load(tmp_path / "run").history_
     assert len(history.records) >= 2
     assert sorted(p.name for p in tmp_path.iterdir()) == ["run", "terms.csv"]
 
 
-def test_ctrl_c_before_the_first_epoch_saves_nothing(train, monkeypatch, tmp_path, contents):
+def test_ctrl_c_before_the_first_step_saves_nothing(train, monkeypatch, tmp_path, contents):
     before = contents(tmp_path)
 
-    def stop(_):
+    def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("elman.cli.console._log", stop)  # called after the first step
+    monkeypatch.setattr("elman.tasks.classify.lesson.ClassifierLesson.loss", stop)
     result = train("run")
     assert result.code == 130
     assert len(result.err.splitlines()) == 1
-    assert "interrupted before the first epoch ended; nothing was learned" in result.err
+    assert "interrupted before the first step ended; nothing was learned" in result.err
     assert contents(tmp_path) == before
+
+
+def test_a_word_now_and_then_inside_a_long_epoch(capsys, monkeypatch):
+    """A clock of the test's own: a step takes two seconds."""
+    from elman.cli.console import Log
+    from elman.train import Progress
+
+    now = [0.0]
+    monkeypatch.setattr("elman.cli.console.time.monotonic", lambda: now[0])
+    log = Log()
+    for step in range(1, 21):
+        now[0] += 2.0
+        log(Progress(1, 2, step, 20, 0.5, now[0], 0.004))
+    told = capsys.readouterr().out.splitlines()
+    assert told == [
+        "  epoch 1/2  step 8/20  loss 0.5000  lr 0.004  16.0 s  eta at most 64.0 s",
+        "  epoch 1/2  step 16/20  loss 0.5000  lr 0.004  32.0 s  eta at most 48.0 s",
+    ]

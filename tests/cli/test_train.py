@@ -11,7 +11,9 @@ import torch
 from elman import Classifier
 from elman.cli.train import classify
 
-FILES = ["README.md", "config.json", "metrics.jsonl", "model.safetensors", "vocab.json"]
+FILES = [
+    "README.md", "checkpoint", "config.json", "metrics.jsonl", "model.safetensors", "vocab.json",
+]  # fmt: skip
 
 
 def rows_of(text):
@@ -80,7 +82,8 @@ def test_every_option_reaches_the_classifier(train, tmp_path):
     options = {
         "--nonlinearity": "relu", "--num-layers": 2, "--dropout": 0.25, "--epochs": 3,
         "--batch-size": 16, "--clip": 0.5, "--patience": 2, "--seed": 5, "--hidden-size": 4,
-        "--embedding-size": 3, "--lr": 0.03,
+        "--embedding-size": 3, "--lr": 0.03, "--level": "word", "--init": "identity",
+        "--device": "cpu",
     }  # fmt: skip
     flat = [part for pair in options.items() for part in map(str, pair)]
     assert train("run", *flat, "--bidirectional", "--hold-out", "0.4").code == 0
@@ -99,7 +102,7 @@ def test_the_defaults_are_those_of_the_classifier():
         for name, parameter in inspect.signature(classify).parameters.items()
         if names.get(name, name) in of_class
     }
-    assert len(of_command) == 12
+    assert len(of_command) == 16
     assert of_command == {name: of_class[name] for name in of_command}
 
 
@@ -125,7 +128,13 @@ def test_other_kinds_of_file(elman, terms, tmp_path):
                      "--epochs", "1", "--hidden-size", "4", *more)  # fmt: skip
         assert made.code == 0, made.err
         answers.append(elman("predict", run, path, *more).out)
-    assert answers[0] == answers[1] == answers[2]
+    assert answers[0] == answers[2].replace("\t", ",")
+    header, *expected = rows_of(answers[0])
+    got = [json.loads(line) for line in answers[1].splitlines()]
+    assert [list(record) for record in got] == [header] * 60
+    for record, row in zip(got, expected, strict=True):
+        assert [record[name] for name in header[:4]] == row[:4]
+        assert [f"{record[name]:.6f}" for name in header[4:]] == row[4:]
 
 
 def test_training_leaves_the_callers_random_numbers_alone(train):

@@ -123,7 +123,7 @@ def test_the_programs_own_random_numbers_are_left_alone(data, small):
 
 def test_equal_texts_and_groups_are_held_out_whole(data, small, monkeypatch):
     """What is held out is seen by listening to the split."""
-    from elman.tasks import classifier
+    from elman.tasks.classify import classifier
 
     parts = []
 
@@ -155,7 +155,7 @@ def test_ctrl_c(data, small):
     def at_once(_):
         raise KeyboardInterrupt
 
-    with pytest.raises(TrainingError, match="interrupted before the first epoch ended"):
+    with pytest.raises(TrainingError, match="interrupted before the first step ended"):
         Classifier(**small).fit(*data, report=at_once)
 
 
@@ -174,23 +174,90 @@ def test_parameters(small):
     assert Classifier(**parameters).get_params() == model.get_params(deep=False) == parameters
     assert model.set_params(hidden_size=3, lr=0.5) is model
     assert model.get_params() == parameters | {"hidden_size": 3, "lr": 0.5}
-    with pytest.raises(SettingError, match="no parameter 'hiden_size'; it has embedding_size, hid"):
+    with pytest.raises(SettingError, match="no parameter 'hiden_size'; it has level, enc"):
         model.set_params(hiden_size=3)
 
 
-def test_every_parameter_matters(data, small, fitted):
+def test_every_parameter_matters(data, small):
     """Changing any of them changes the numbers: none is forgotten on the way."""
     changes = {
         "embedding_size": 5, "hidden_size": 5, "num_layers": 2, "nonlinearity": "relu",
         "bidirectional": True, "dropout": 0.4, "token_dropout": 0.3, "epochs": 2, "batch_size": 7,
         "lr": 0.001, "weight_decay": 0.9, "label_smoothing": 0.3, "clip": 0.01, "validation": 0.4,
-        "random_state": 9,
+        "random_state": 9, "level": "word", "init": "torch",
     }  # fmt: skip
-    assert changes.keys() | {"patience"} == Classifier().get_params().keys()
-    before = fitted.predict_proba(data[0])
+    assert changes.keys() | {"patience", "device", "encoder"} == Classifier().get_params().keys()
+    texts = [f"{text} word" for text in data[0]]
+    before = Classifier(**small).fit(texts, data[1]).predict_proba(texts)
     for name, value in changes.items():
-        model = Classifier(**(small | {name: value})).fit(*data)
-        assert (model.predict_proba(data[0]) != before).any(), name
+        model = Classifier(**(small | {name: value})).fit(texts, data[1])
+        assert (model.predict_proba(texts) != before).any(), name
+
+
+def test_the_recurrent_weights_begin_as_they_are_told_to(data, small):
+    """With a rate too small to move them."""
+    still = small | {"lr": 1e-12, "epochs": 1, "num_layers": 2, "bidirectional": True}
+    begun = {}
+    for init in ("torch", "orthogonal", "identity"):
+        model = Classifier(**still, init=init).fit(*data)
+        assert model.settings_.init == init
+        begun[init] = {n: t for n, t in model.model_.rnn.state_dict().items() if "weight_hh" in n}
+        assert len(begun[init]) == 4
+    eye = torch.eye(8)
+    for weight in begun["identity"].values():
+        assert torch.allclose(weight, eye, atol=1e-6)
+    for weight in begun["orthogonal"].values():
+        assert torch.allclose(weight @ weight.T, eye, atol=1e-5)
+        assert not torch.allclose(weight, eye, atol=0.1)
+    for weight in begun["torch"].values():  # uniform in 1/sqrt(H), so none of the two
+        assert weight.abs().max() <= 8**-0.5
+        assert not torch.allclose(weight @ weight.T, eye, atol=0.1)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+@pytest.mark.parametrize("device", ["cuda", "cuda:3"])
+def test_a_device_that_is_not_there(data, small, device):
+    message = f"^device {device}: torch sees 0 CUDA devices here; use cpu$"
+    with pytest.raises(SettingError, match=message):
+        Classifier(**small, device=device).fit(*data)
+
+
+def test_a_word_is_a_token(small):
+    texts = [f"{a} {b}" for a in ("one", "two", "six") for b in ("red", "tan", "sky", "ink")] * 2
+    labels = [text.split()[0] for text in texts]
+    model = Classifier(**(small | {"epochs": 30, "level": "word"})).fit(texts, labels)
+    assert model.score(texts, labels) == 1
+    assert set(model.reader_.vocabulary.tokens) <= {w for text in texts for w in text.split()}
+    assert model.describe().startswith("words → embedding 8")
+    words = model.predict_proba(["two ink", "  two   ink ", "two\nink", "ink two"])
+    assert words[:3] == pytest.approx(words[[0, 0, 0]], abs=1e-6)
+    assert abs(words[3] - words[0]).max() > 1e-3
+
+
+def test_going_on_with_a_fit(data, small, tmp_path):
+    """Stopped after each step in turn, then resumed: the same as never stopped."""
+    place = tmp_path / "fit.safetensors"
+    whole = Classifier(**small).fit(*data)
+    steps = 0
+    while True:
+        model = Classifier(**small)
+        model.fit(*data, report=lambda p: p.record is None, checkpoint=place, resume=True)
+        steps += model.history_.steps
+        if not model.history_.interrupted:
+            break
+    assert steps == len(whole.history_.records)  # all in one batch
+    assert model.history_.records == whole.history_.records
+    assert (model.predict_proba(data[0]) == whole.predict_proba(data[0])).all()
+    for change in ({"hidden_size": 9}, {"random_state": 1}, {"lr": 0.1}):
+        with pytest.raises(SettingError, match=f"made with {next(iter(change))} .*, now it is"):
+            Classifier(**(small | change)).fit(*data, checkpoint=place, resume=True)
+    with pytest.raises(SettingError, match="made with other data"):
+        Classifier(**small).fit(data[0][1:], data[1][1:], checkpoint=place, resume=True)
+    elsewhere = tmp_path / "other.safetensors"
+    Classifier(**small).fit(*data, checkpoint=elsewhere, resume=place)
+    assert not elsewhere.exists()  # it was finished: there was nothing to note
+    with pytest.raises(SettingError, match=r"resume needs a checkpoint; say which file"):
+        Classifier(**small).fit(*data, resume=True)
 
 
 def test_patience(data, small):

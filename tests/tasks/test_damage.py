@@ -1,5 +1,6 @@
 """Hundreds of damaged run directories and files: one clear error, or a sane answer."""
 
+import io
 import json
 import shutil
 import signal
@@ -8,9 +9,15 @@ import numpy as np
 import pytest
 
 from elman import Classifier
-from elman.data import read_table
+from elman.data import read_table, row_writer
 from elman.errors import DataError, ElmanError, RunDirectoryError
-from elman.tasks.classify import Columns, evaluate_on_table, predicted_rows, train_on_table
+from elman.tasks.classify.files import (
+    Columns,
+    answer_columns,
+    answers,
+    evaluate_on_table,
+    train_on_table,
+)
 
 FILES = ["config.json", "vocab.json", "model.safetensors", "metrics.jsonl"]
 ODD = [
@@ -158,7 +165,7 @@ def test_a_file_gone_or_a_directory(saved, file):
     [
         ({"task": "tag"}, "a run of the task 'tag', 'classify' is needed"),
         ({"format": "other"}, "config.json is not that of an elman run"),
-        ({"format_version": 2}, r"written by a newer elman \(format 2, .*pip install --upgrade"),
+        ({"format_version": 3}, r"written by a newer elman \(format 3, .*pip install --upgrade"),
         ({"format_version": 10**30, "new": 1}, "written by a newer elman"),
         ({"classes": ["a"]}, "config.json: damaged: classes"),
         ({"classes": ["a", "b", "c"]}, r"model\.safetensors: damaged: linear\.\w+ should be \(3"),
@@ -203,8 +210,12 @@ def test_damaged_tables(fitted, tmp_path, small):
         path.write_bytes(data)
         try:
             table = read_table(path)
-            names, rows = predicted_rows(fitted, table, "term")
-            "\n".join(",".join(map(str, [*names, *row])) for row in rows).encode()
+            units, rows = answers(fitted, table, columns)
+            for kind in ("csv", "jsonl"):
+                stream = io.StringIO()
+                added = answer_columns(fitted)
+                row_writer(stream, kind, units.columns, added, path).write(units, rows)
+                stream.getvalue().encode()
             model = Classifier(**(small | {"epochs": 1, "hidden_size": 2}))
             train_on_table(model, table, columns, 0.3)
             model.save(tmp_path / "run")

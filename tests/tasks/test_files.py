@@ -1,6 +1,8 @@
 """From a file to a classifier and its figures: what is held out is never learned from."""
 
+import csv
 import hashlib
+import io
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,18 +10,17 @@ import numpy as np
 import pytest
 
 from elman import Classifier
-from elman.data import Table
-from elman.errors import DataError
-from elman.tasks.classify import (
+from elman.data import Table, row_writer
+from elman.errors import DataError, SettingError
+from elman.tasks.classify.files import (
     Columns,
+    answer_columns,
+    answers,
     evaluate_on_table,
-    label_column,
-    predicted_rows,
     read_examples,
-    text_column,
     train_on_table,
 )
-from elman.tasks.metrics import Report
+from elman.tasks.classify.metrics import Report
 
 COLUMNS = Columns("term", "label", "group")
 
@@ -34,26 +35,35 @@ def table(data, tmp_path):
     return Table(path, ["term", "label", "group"], rows, list(range(2, 62)), digest)
 
 
+def written(model, table, columns):
+    """The answers as a CSV file has them."""
+    added, stream = answer_columns(model), io.StringIO(newline="")
+    units, rows = answers(model, table, columns)
+    row_writer(stream, "csv", units.columns, added, table.path).write(units, rows)
+    stream.seek(0)
+    return list(csv.reader(stream))
+
+
 def test_training_on_a_table(table, small):
     model = Classifier(**small)
     listened = []
     outcome = train_on_table(model, table, COLUMNS, 0.2, listened.append)
     held = outcome.held_out
-    assert len(held.texts) in (12, 18)  # two or three groups of ten
-    known = [row for row in table.rows if row[0] not in held.texts]
+    assert len(held.inputs) in (12, 18)  # two or three groups of ten
+    known = [row for row in table.rows if row[0] not in held.inputs]
     assert {row[2] for row in known}.isdisjoint(held.groups)
-    assert len(known) + len(held.texts) == 60
-    assert outcome.answers == model.predict(held.texts).tolist()
+    assert len(known) + len(held.inputs) == 60
+    assert outcome.answers == model.predict(held.inputs).tolist()
     right = np.mean([a == b for a, b in zip(outcome.answers, held.labels, strict=True)])
     assert outcome.report.accuracy == right
-    assert outcome.report.rows == len(held.texts)
+    assert outcome.report.rows == len(held.inputs)
     about = model.about
     assert about.columns == {"text": "term", "label": "label", "group": "group"}
     assert about.data.file == "terms.csv"
     assert about.data.rows == 60
     assert about.data.sha256 == hashlib.sha256(table.path.read_bytes()).hexdigest()
     assert about.held_out.accuracy == right
-    assert about.held_out.rows == len(held.texts)
+    assert about.held_out.rows == len(held.inputs)
     assert listened
 
 
@@ -62,8 +72,7 @@ def test_evaluation_and_predictions(table, fitted):
     texts, labels, _ = zip(*table.rows, strict=True)
     assert report.accuracy == fitted.score(texts, labels)
     assert report.confusion.sum() == 60
-    columns, rows = predicted_rows(fitted, table, "term")
-    rows = list(rows)
+    columns, *rows = written(fitted, table, COLUMNS)
     assert columns == [
         "term",
         "label",
@@ -103,7 +112,7 @@ def test_columns_that_are_not_there(table, fitted):
         ):
             train_on_table(Classifier(), table, columns, 0.2)
     with pytest.raises(DataError, match=r"terms\.csv: no column 'text'"):
-        predicted_rows(fitted, table, "text")
+        answers(fitted, table, Columns("text"))
 
 
 def test_one_class_and_too_few_rows_name_the_file(table):
@@ -135,16 +144,51 @@ def test_a_label_never_seen(table, fitted):
 def test_a_column_that_is_taken(table, fitted, name):
     taken = replace(table, columns=["term", name, "group"])
     with pytest.raises(DataError, match=rf"terms\.csv: there is a column '{name}' already; rename"):
-        predicted_rows(fitted, taken, "term")
+        written(fitted, taken, Columns("term"))
 
 
 def test_which_columns(table, small, fitted):
     model = Classifier(**small)
     train_on_table(model, table, COLUMNS, 0.2)
-    assert (text_column(model, None), label_column(model, None)) == ("term", "label")
-    assert (text_column(model, "other"), label_column(model, "another")) == ("other", "another")
-    with pytest.raises(DataError, match="does not say which column holds the text; add --text COL"):
-        text_column(fitted, None)
+    assert Columns.of(model) == COLUMNS
+    asked = Columns.of(model, text="other", label="another")
+    assert asked == Columns("other", "another", "group")
+    assert Columns.of(model, text=None, values=[]) == COLUMNS
+    assert Columns.of(model, sequence="s") == Columns(None, "label", "group", sequence="s")
+    steps = Columns.of(model, id="i", time="t", values=["a", "b"])
+    assert steps == Columns(None, "label", "group", None, "i", "t", ("a", "b"))
+    model.about.columns = steps.as_dict()
+    assert Columns.of(model) == steps
+    assert Columns.of(model, values=["c"]) == replace(steps, values=("c",))
+    assert Columns.of(fitted, text="term") == Columns("term")
+    for nothing in ({}, {"label": "label"}, {"id": "i"}, {"id": "i", "time": "t"}):
+        with pytest.raises(
+            DataError, match="does not say which column holds the text; add --text COL, --sequence"
+        ):
+            Columns.of(fitted, **nothing)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {},
+        {"text": "t", "sequence": "s"},
+        {"text": "t", "id": "i", "time": "t", "values": ("v",)},
+        {"id": "i", "time": "t"},
+        {"values": ("v",)},
+        {"sequence": "s", "time": "t"},
+    ],
+    ids=str,
+)
+def test_what_to_read_is_said_in_one_way(columns):
+    with pytest.raises(SettingError, match="one of three ways: --text COL, --sequence COL, or all"):
+        Columns(label="label", **columns)
+
+
+def test_nothing_says_which_column_holds_the_label(table, fitted):
+    for use in (evaluate_on_table, lambda model, *told: train_on_table(model, *told, 0.2)):
+        with pytest.raises(DataError, match="which column holds the label; add --label COL"):
+            use(Classifier() if use is not evaluate_on_table else fitted, table, Columns("term"))
 
 
 def test_the_figures_by_hand():

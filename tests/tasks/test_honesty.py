@@ -8,8 +8,8 @@ import torch
 
 from elman import Classifier
 from elman.data import read_table
-from elman.tasks.classify import Columns, train_on_table
-from elman.tasks.rundir import About, DataFacts
+from elman.tasks.classify.files import Columns, train_on_table
+from elman.tasks.config import About, DataFacts
 
 
 def test_equal_texts_stay_together_whatever_the_groups(tmp_path):
@@ -24,9 +24,9 @@ def test_equal_texts_stay_together_whatever_the_groups(tmp_path):
     outcome = train_on_table(model, read_table(path), Columns("text", "label", "id"), 0.2)
     # 4 copies of about 12 texts: right on 12 of 12 by chance is 1 in 4,096
     assert outcome.report.accuracy < 0.95
-    seen = set(texts) - set(outcome.held_out.texts)
-    assert len(set(outcome.held_out.texts)) * 4 == len(outcome.held_out.texts)
-    assert len(seen) + len(set(outcome.held_out.texts)) == 60
+    seen = set(texts) - set(outcome.held_out.inputs)
+    assert len(set(outcome.held_out.inputs)) * 4 == len(outcome.held_out.inputs)
+    assert len(seen) + len(set(outcome.held_out.inputs)) == 60
 
 
 def test_a_refitted_model_forgets_what_was_said_of_the_old_one(data, small):

@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 
 from elman import Classifier
 from elman.errors import RunDirectoryError
-from elman.tasks.rundir import new_run
+from elman.tasks.newrun import new_run
 
 FILES = ["README.md", "config.json", "metrics.jsonl", "model.safetensors", "vocab.json"]
 
@@ -48,13 +48,13 @@ def test_the_five_files(saved, fitted, contents):
     assert names(saved.parent) == ["run"]
     config = json.loads((saved / "config.json").read_text("utf-8"))
     assert config["format"] == "elman run"
-    assert config["format_version"] == 1
+    assert config["format_version"] == 2
     assert config["task"] == "classify"
     assert config["settings"] == fitted.get_params()
     assert config["classes"] == ["fall", "rise"]
     assert config["versions"].keys() == {"elman", "torch", "python"}
     vocabulary = json.loads((saved / "vocab.json").read_text("utf-8"))
-    assert vocabulary == {"tokens": fitted.vocabulary_.tokens}
+    assert vocabulary == {"tokens": fitted.reader_.vocabulary.tokens}
     lines = (saved / "metrics.jsonl").read_text("utf-8").splitlines()
     assert [json.loads(line) for line in lines] == fitted.history_.records
     weights = load_file(saved / "model.safetensors")

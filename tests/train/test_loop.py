@@ -1,15 +1,17 @@
 """The training loop: what is kept, when it stops, and what it says when it cannot go on."""
 
 import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from elman.errors import TrainingError
-from elman.train import Progress, train
+from elman.train import Lesson, Plan, Progress, train
 
-SETTINGS = {"epochs": 10, "lr": 0.1, "weight_decay": 0.0, "clip": 1e9, "patience": 10}
+PLAN = Plan(epochs=10, lr=0.1, clip=1e9, patience=10)
 
 
 class Point(nn.Module):
@@ -20,15 +22,27 @@ class Point(nn.Module):
         self.w = nn.Parameter(torch.tensor(2.0, dtype=torch.float64))
 
 
-def run(model, valid=lambda w: w, loss=None, steps=1, **changes):
-    """Train on loss w; `valid` gives the held-out loss from w."""
-    return train(
-        model,
-        batches=lambda: [None] * steps,
-        loss=loss or (lambda _: model.w * 1.0),
-        validate=lambda: {"loss": valid(model.w.item())},
-        **(SETTINGS | changes),
-    )
+class PointLesson(Lesson):
+    """Move a point; `valid` gives the held-out loss from w."""
+
+    def __init__(self, model, valid=lambda w: w, loss=None, steps=1):
+        super().__init__(model)
+        self.valid, self.steps = valid, steps
+        self.loss_of = loss or (lambda w: w * 1.0)
+
+    def batches(self, rng):
+        return [None] * self.steps
+
+    def loss(self, network, batch):
+        return self.loss_of(self.model.w), 1
+
+    def validate(self):
+        return {"valid_loss": self.valid(self.model.w.item())}
+
+
+def run(model, valid=lambda w: w, loss=None, steps=1, report=None, **changes):
+    """Train on loss w."""
+    return train(PointLesson(model, valid, loss, steps), replace(PLAN, **changes), report=report)
 
 
 def test_the_best_weights_are_kept_where_later_epochs_are_worse():
@@ -81,7 +95,7 @@ def test_the_records():
 def test_clipping_and_weight_decay_reach_the_optimizer():
     """Against AdamW by hand, on a loss whose gradient changes from step to step."""
     model, mirror = Point(), Point()
-    run(model, loss=lambda _: 4 * model.w**2, epochs=3, steps=4, clip=5.0, weight_decay=0.3)
+    run(model, loss=lambda w: 4 * w**2, epochs=3, steps=4, clip=5.0, weight_decay=0.3)
     optimizer = torch.optim.AdamW(mirror.parameters(), lr=0.1, weight_decay=0.3)
     for _ in range(12):
         optimizer.zero_grad()
@@ -94,19 +108,20 @@ def test_clipping_and_weight_decay_reach_the_optimizer():
 def test_validation_is_in_eval_mode_without_gradients():
     model, modes = Point(), []
 
-    def validate():
-        modes.append((model.training, torch.is_grad_enabled()))
-        return {"loss": 1.0, "accuracy": 0.5}
+    class Watched(PointLesson):
+        def loss(self, network, batch):
+            modes.append((self.model.training, torch.is_grad_enabled()))
+            return super().loss(network, batch)
 
-    def loss(_):
-        modes.append((model.training, torch.is_grad_enabled()))
-        return model.w * 1.0
+        def validate(self):
+            modes.append((self.model.training, torch.is_grad_enabled()))
+            return {"valid_loss": 1.0, "valid_accuracy": 0.5}
 
-    history = train(
-        model, batches=lambda: [0], loss=loss, validate=validate, **(SETTINGS | {"epochs": 2})
-    )
+    with torch.no_grad():  # whatever the caller was about
+        history = train(Watched(model), replace(PLAN, epochs=2))
     assert modes == [(True, True), (False, False)] * 2
     assert history.records[0]["valid_accuracy"] == 0.5
+    assert history.steps == 2
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
@@ -118,7 +133,7 @@ def test_a_loss_that_is_not_finite(value):
         match=rf"the loss became {value} in epoch 2, step 2; lower the learning rate \(it is 0\.1\)"
         r" or the clipping \(it is 1e\+09\)",
     ):
-        run(model, loss=lambda _: model.w * (value if next(count) == 4 else 1.0), steps=3)
+        run(model, loss=lambda w: w * (value if next(count) == 4 else 1.0), steps=3)
 
 
 def test_a_gradient_that_is_not_finite():
@@ -126,7 +141,7 @@ def test_a_gradient_that_is_not_finite():
     with pytest.raises(
         TrainingError, match=r"the gradient's norm became nan in epoch 1, step 1; lo"
     ):
-        run(model, loss=lambda _: (model.w * 0).sqrt() * 0)
+        run(model, loss=lambda w: (w * 0).sqrt() * 0)
     assert model.w.item() == 2.0  # no step was taken
 
 
@@ -179,6 +194,7 @@ def test_what_is_reported():
     elapsed = [p.elapsed for p in reports]
     assert elapsed == sorted(elapsed)
     assert reports[-1].eta == 0
+    assert {p.lr for p in reports} == {0.1}
 
 
 def test_the_time_to_go():
@@ -186,23 +202,88 @@ def test_the_time_to_go():
     assert progress.eta == pytest.approx(150.0)  # 25 of 100 steps in 50 s
 
 
-def trained():
-    torch.manual_seed(3)
-    model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Dropout(0.5), nn.Linear(8, 1))
-    x = torch.randn(40, 4)
-    y = x.sum(1, keepdim=True)
-    history = train(
-        model,
-        batches=lambda: [torch.randperm(30)[:10] for _ in range(3)],
-        loss=lambda rows: nn.functional.mse_loss(model(x[rows]), y[rows]),
-        validate=lambda: {"loss": nn.functional.mse_loss(model(x[30:]), y[30:]).item()},
-        **(SETTINGS | {"lr": 0.01, "clip": 1.0}),
-    )
-    return history, model.state_dict()
+@pytest.mark.parametrize("nth", range(1, 8))
+def test_a_true_report_finishes_the_step_judges_and_stops(nth):
+    """Seven reports: three steps and an epoch, then three steps of the next."""
+    model, reports = Point(), []
+
+    def report(progress):
+        reports.append(progress)
+        return len(reports) == nth
+
+    history = run(model, epochs=2, steps=3, report=report, valid=lambda w: 3 - w)
+    if nth == 4:  # at the end of an epoch there is nothing more to do
+        assert [(p.epoch, p.step, p.record is not None) for p in reports][nth:] == []
+    else:
+        assert reports[nth].record is not None
+        assert len(reports) == nth + 1
+    epoch, step = divmod(nth - 1, 4)[0] + 1, min((nth - 1) % 4 + 1, 3)
+    last = history.records[-1]
+    assert (last["epoch"], last.get("steps", 3)) == (epoch, step)
+    assert ("steps" in last) == (step < 3)
+    assert history.steps == (epoch - 1) * 3 + step
+    losses = [2 - 0.1 * k for k in range((epoch - 1) * 3, history.steps)]
+    assert last["loss"] == pytest.approx(np.mean(losses), abs=1e-5)
+    assert last["valid_loss"] == pytest.approx(1 + 0.1 * history.steps, abs=1e-5)
+    assert history.interrupted
+    assert not model.training
+    assert history.best_epoch == 1
+
+
+def test_asked_to_stop_when_it_ends_anyway():
+    history = run(Point(), epochs=2, report=lambda p: p.epoch == 2 and p.record is not None)
+    assert not history.interrupted
+    assert len(history.records) == 2
+
+
+def test_the_part_of_an_epoch_may_be_the_best():
+    model = Point()
+    run(model, steps=4, report=lambda p: p.epoch == 2 and p.step == 2)
+    assert model.w.item() == pytest.approx(2 - 6 * 0.1, abs=1e-5)
+
+
+def test_the_rate_falls_in_a_straight_line():
+    reports = []
+    history = run(Point(), epochs=2, steps=4, decay=True, report=reports.append)
+    rates = [p.lr for p in reports if p.record is None]
+    assert rates == pytest.approx([0.1 * k / 8 for k in (8, 7, 6, 5, 4, 3, 2, 1)])
+    assert [record["lr"] for record in history.records] == [rates[3], rates[7]]
+    # AdamW takes the rate itself where the gradient stays the same
+    assert history.records[-1]["valid_loss"] == pytest.approx(2 - sum(rates), abs=1e-5)
+
+
+class Noisy(Lesson):
+    """Batches drawn from the epoch's rng, dropout from torch's."""
+
+    def __init__(self):
+        torch.manual_seed(3)
+        super().__init__(
+            nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Dropout(0.5), nn.Linear(8, 1))
+        )
+        self.x = torch.randn(40, 4)
+        self.y = self.x.sum(1, keepdim=True)
+
+    def batches(self, rng):
+        return [rng.permutation(30)[:10] for _ in range(3)]
+
+    def loss(self, network, rows):
+        error = nn.functional.mse_loss(network(self.x[rows]), self.y[rows], reduction="sum")
+        return error, len(rows)
+
+    def validate(self):
+        return {"valid_loss": float(nn.functional.mse_loss(self.model(self.x[30:]), self.y[30:]))}
+
+
+def trained(seed=0, before=0):
+    lesson = Noisy()
+    torch.manual_seed(before)  # what was drawn before makes no difference
+    history = train(lesson, Plan(epochs=10, lr=0.01, seed=seed))
+    return history, lesson.model.state_dict()
 
 
 def test_the_same_seed_gives_the_same_bits():
-    (first, weights), (second, again) = trained(), trained()
+    (first, weights), (second, again) = trained(), trained(before=1)
     assert first.records == second.records
     assert len({record["loss"] for record in first.records}) == 10
     assert all(torch.equal(weights[name], again[name]) for name in weights)
+    assert trained(seed=1)[0].records != first.records

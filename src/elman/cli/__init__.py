@@ -5,13 +5,16 @@ Nothing here imports torch until a command needs it.
 
 import io
 import sys
+from itertools import pairwise
 from typing import Annotated
 
 import typer
 
 from elman import __version__
-from elman.cli import demo, evaluate, info, predict, train
+from elman.cli import demo, evaluate, generate, info, predict, train
 from elman.errors import ElmanError, InterruptedTrainingError
+
+_SEVERAL = ("--values", "--target")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -34,8 +37,30 @@ def version(
 app.command()(demo.demo)
 app.add_typer(train.app, name="train")
 app.command()(predict.predict)
+app.command()(generate.generate)
 app.command()(evaluate.evaluate)
 app.command()(info.info)
+
+
+def spread(words: list[str]) -> list[str]:
+    """A flag that takes several columns before each of them: `--values a b` is `--values a
+    --values b`.
+
+    Only after FILE, or what follows would be taken for a column.
+
+    >>> spread(["train", "forecast", "f.csv", "--target", "a", "b", "--seed", "1"])
+    ['train', 'forecast', 'f.csv', '--target', 'a', '--target', 'b', '--seed', '1']
+    """
+    several, out = "", list(words[:3])
+    if len(words) < 3 or words[2].startswith("-"):
+        return list(words)
+    for before, word in pairwise(words[2:]):
+        if word.startswith("-"):
+            several = word if word in _SEVERAL else ""
+        elif several and before != several:
+            out.append(several)
+        out.append(word)
+    return out
 
 
 def main() -> None:
@@ -43,6 +68,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # UTF-8 whatever the locale
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    sys.argv[1:] = spread(sys.argv[1:])
     try:
         app()
     except InterruptedTrainingError as error:
@@ -51,6 +77,9 @@ def main() -> None:
     except ElmanError as error:
         print("error:", " ".join(str(error).split()), file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
     except BrokenPipeError:  # the reader has gone, as in `elman predict ... | head`
         sys.stderr.close()
         sys.exit(141)

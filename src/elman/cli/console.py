@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +11,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from elman.tasks.metrics import Report
+    from elman.tasks.classify.metrics import Report
+    from elman.tasks.forecast.judge import Evaluation
+    from elman.tasks.generate.generator import Judgement
     from elman.train import Progress
+
+_SILENCE = 15.0  # seconds without a word, at most, while a log is written
 
 
 def line(label: str, text: str) -> None:
@@ -23,7 +28,7 @@ def line(label: str, text: str) -> None:
 def training_progress() -> "Iterator[Callable[[Progress], None]]":
     """A function for a training to report to, and what it shows meanwhile."""
     if not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
-        yield _log
+        yield Log()
         return
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
@@ -45,27 +50,77 @@ def training_progress() -> "Iterator[Callable[[Progress], None]]":
                 total=progress.epochs * progress.steps,
                 completed=done,
                 description=f"epoch {progress.epoch}/{progress.epochs}  loss {progress.loss:.4f}  "
-                f"eta at most {progress.eta:.0f} s",
+                f"lr {progress.lr:.2g}  eta at most {_time(progress.eta)}",
             )
             if progress.record:
                 last[:] = [progress]
+            if progress.sample is not None:
+                bar.console.print(_sample(progress.sample), markup=False, highlight=False)
 
         last: list[Progress] = []
         yield show
     for progress in last:  # the bar is gone; what it came to stays
-        _log(progress)
+        _tell_epoch(progress)
 
 
-def _log(progress: "Progress") -> None:
-    if progress.record is None:
-        return
+class Log:
+    """Lines for a log: one an epoch, and one now and then inside a long one."""
+
+    def __init__(self) -> None:
+        self.told = time.monotonic()
+
+    def __call__(self, progress: "Progress") -> None:
+        """Print what there is to say at this point."""
+        if progress.record is not None:
+            _tell_epoch(progress)
+        elif time.monotonic() - self.told >= _SILENCE:
+            print(
+                f"  epoch {progress.epoch}/{progress.epochs}  step {progress.step}/"
+                f"{progress.steps}  loss {progress.loss:.4f}  {_pace(progress)}",
+                flush=True,
+            )
+        elif progress.sample is None:
+            return
+        if progress.sample is not None:
+            print(_sample(progress.sample), flush=True)
+        self.told = time.monotonic()
+
+
+def _tell_epoch(progress: "Progress") -> None:
     record = progress.record
+    assert record is not None
+    figures = "  ".join(
+        f"{name.removeprefix('valid_').replace('_', ' ')} {figure:.3f}"
+        for name, figure in record.items()
+        if name.startswith("valid_") and name != "valid_loss"
+    )
+    part = f" (stopped at step {record['steps']})" if "steps" in record else ""
     print(
-        f"  epoch {progress.epoch}/{progress.epochs}  loss {record['loss']:.4f}  "
-        f"validation loss {record['valid_loss']:.4f}  accuracy {record['valid_accuracy']:.3f}  "
-        f"{progress.elapsed:.1f} s  eta at most {progress.eta:.0f} s",
+        f"  epoch {progress.epoch}/{progress.epochs}{part}  loss {record['loss']:.4f}  "
+        f"validation loss {record['valid_loss']:.4f}  {figures}  {_pace(progress)}",
         flush=True,
     )
+
+
+def _pace(progress: "Progress") -> str:
+    return f"lr {progress.lr:.2g}  {_time(progress.elapsed)}  eta at most {_time(progress.eta)}"
+
+
+def _time(seconds: float) -> str:
+    """Seconds as a person reads them.
+
+    >>> _time(8.04), _time(754), _time(9000)
+    ('8.0 s', '12 min 34 s', '2 h 30 min')
+    """
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _sample(text: str) -> str:
+    """A sample on one line."""
+    return f"  {'sample':<10} {text.replace(chr(10), '⏎')}"
 
 
 def print_report(report: "Report") -> None:
@@ -105,6 +160,27 @@ def _print_mistakes(report: "Report", most: int = 20) -> None:
         if counts[truth, answer]:
             names = f"{report.classes[truth]} taken for {report.classes[answer]}"
             line("", f"{counts[truth, answer]:>5}  {names}")
+
+
+def print_judgement(judgement: "Judgement") -> None:
+    """How well a text is foretold, beside what the counts of its tokens alone would give."""
+    of = judgement
+    line("bits", f"{of.bits_per_character:.3f} per character, over {of.characters:,} characters")
+    line("baseline", f"{of.unigram_bits:.3f} by how common each token is")
+    line("perplexity", f"{of.perplexity:.2f} per token, {of.unknown:.2%} of them <unk>")
+
+
+def print_evaluation(evaluation: "Evaluation", columns: list[str]) -> None:
+    """Errors of forecasts beside those that need no learning, and how honest the intervals are."""
+    of = evaluation
+    line("origins", f"{of.origins} rows, from each of which {len(of.mae)} steps are forecast")
+    for number, name in enumerate(columns):  # each in units of its own
+        ours, naive, seasonal = (e[:, number].mean() for e in (of.mae, of.naive, of.seasonal))
+        line("MAE", f"{ours:.4g} ({name}), MASE {of.mases[number]:.3f}")
+        line("baseline", f"{naive:.4g} naive, {seasonal:.4g} seasonal-naive")
+    naive, seasonal = of.skill("naive"), of.skill("seasonal")
+    line("skill", f"{of.skill():+.3f} against the better one ({naive:+.3f}, {seasonal:+.3f})")
+    line("intervals", f"hold {of.coverage:.1%} of the values; {of.nominal:.0%} were asked for")
 
 
 def print_classes(labels: list[str], most: int = 10) -> None:

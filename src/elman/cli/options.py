@@ -1,12 +1,73 @@
-"""Arguments that several commands share."""
+"""Arguments that several commands share; the defaults stand in the commands."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 RunDir = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")]
 Encoding = Annotated[str, typer.Option(help="Of the file, for example gb18030.")]
-TextColumn = Annotated[
-    str | None, typer.Option("--text", help="Column of the texts. [default: as in training]")
+TextColumn = Annotated[str | None, typer.Option("--text", metavar="COL", help="Column of texts.")]
+SequenceColumn = Annotated[
+    str | None,
+    typer.Option("--sequence", metavar="COL", help="Column of JSON arrays of numbers."),
+]
+IdColumn = Annotated[
+    str | None,
+    typer.Option("--id", metavar="COL", help="Each row is one step: whose sequence it is in."),
+]
+TimeColumn = Annotated[
+    str | None, typer.Option("--time", metavar="COL", help="When the step was: number or date.")
+]
+ValueColumns = Annotated[
+    list[str] | None,
+    typer.Option("--values", metavar="COL...", help="Numbers of the step; may be repeated."),
+]
+LabelColumn = Annotated[
+    str | None, typer.Option("--label", metavar="COL", help="Column of the labels.")
+]
+EncoderPlace = Annotated[
+    str | None,
+    typer.Option("--encoder", metavar="DIR|HUB_ID", help="A BERT-like model to read texts with."),
+]
+
+Out = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="The run directory. [default: runs/FILE]")
+]
+Resume = Annotated[
+    bool,
+    typer.Option("--resume", help="Go on with the training that lies in --out, if there is one."),
+]
+HoldOut = Annotated[
+    float, typer.Option(min=0.01, max=0.9, help="Share of the data to judge the model on.")
+]
+HiddenSize = Annotated[int, typer.Option(min=1, help="Units of the RNN.")]
+NumLayers = Annotated[int, typer.Option(min=1, help="Layers of the RNN.")]
+Nonlinearity = Annotated[Literal["tanh", "relu", "identity"], typer.Option(help="Of the RNN.")]
+Init = Annotated[
+    Literal["torch", "orthogonal", "identity"],
+    typer.Option(help="How the recurrent weights begin."),
+]
+Dropout = Annotated[float, typer.Option(help="On what is read, between layers, before the head.")]
+EmbeddingSize = Annotated[int, typer.Option(min=1, help="Numbers a token is given.")]
+Level = Annotated[
+    Literal["char", "word"], typer.Option(help="Read texts by characters or by words.")
+]
+Chunk = Annotated[int, typer.Option(min=1, help="Steps back through which a gradient goes.")]
+Epochs = Annotated[int, typer.Option(min=1, help="The most passes over the data.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Rows in a step.")]
+LearningRate = Annotated[float, typer.Option("--lr", help="Learning rate.")]
+Clip = Annotated[float, typer.Option(help="The largest norm of the gradient.")]
+Patience = Annotated[int, typer.Option(min=1, help="Epochs without progress before stopping.")]
+Seed = Annotated[int, typer.Option(min=0, help="The same seed, the same numbers.")]
+Device = Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1 or mps.")]
+Threads = Annotated[
+    int, typer.Option(min=1, help="CPU threads; a small network is no faster with more.")
+]
+Deterministic = Annotated[
+    bool,
+    typer.Option("--deterministic", help="Only operations that give the same bits on a GPU too."),
+]
+Forward = Annotated[  # of the tasks that look ahead: there, reading from the end is no option
+    bool, typer.Option("--bidirectional", hidden=True)
 ]

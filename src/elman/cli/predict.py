@@ -1,53 +1,168 @@
-"""`elman predict`: the answers of a trained model beside the rows of a file."""
+"""`elman predict`: the answers of a trained model beside the rows of a file, or of many."""
 
-import contextlib
-import os
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from elman.cli.options import Encoding, RunDir, TextColumn
+from elman.cli import options
+from elman.errors import DataError, RunDirectoryError, SettingError
+
+if TYPE_CHECKING:
+    from elman.data import Table
+
+# From a file to blocks of rows, each with the answers to them, and the names of the answers.
+Answerer = tuple[list[str], "Callable[[Path], Iterator[tuple[Table, list[list[Any]]]]]"]
 
 
 def predict(
-    run: RunDir,
-    file: Annotated[Path, typer.Argument(metavar="INPUT", help="A .csv, .tsv or .jsonl file.")],
+    run: options.RunDir,
+    input: Annotated[  # noqa: A002
+        Path,
+        typer.Argument(metavar="INPUT", help="A .csv, .tsv or .jsonl file, or a folder of them."),
+    ],
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="A CSV file, in UTF-8. [default: print it]"),
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="OUT",
+            help="A .csv, .tsv or .jsonl file; for a folder, a folder. [default: print]",
+        ),
     ] = None,
-    text: TextColumn = None,
-    encoding: Encoding = "utf-8",
+    text: options.TextColumn = None,
+    sequence: options.SequenceColumn = None,
+    id: options.IdColumn = None,  # noqa: A002
+    time: options.TimeColumn = None,
+    values: options.ValueColumns = None,
+    encoder: options.EncoderPlace = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="How far to forecast. [default: as in training]")
+    ] = None,
+    encoding: options.Encoding = "utf-8",
+    threads: options.Threads = 1,
 ) -> None:
-    """Label the texts of a file: its columns, the answer, and each class's probability."""
-    from elman.data import read_table
-    from elman.data.table import write_csv
-    from elman.errors import DataError
-    from elman.tasks import Classifier
-    from elman.tasks.classify import predicted_rows, text_column
+    """Answer for every row of a file: the label and each class's probability.
 
-    model = Classifier.load(run)
-    table = read_table(file, encoding)
-    columns, rows = predicted_rows(model, table, text_column(model, text))
-    if output is None:
-        write_csv(sys.stdout, columns, rows)
+    Of a forecaster's run: the forecast that follows the rows, with its interval. Columns are
+    those of the training unless said otherwise. Large files are read a block at a time.
+    """  # fmt: skip
+    import torch
+
+    from elman.data import files_in
+    from elman.tasks import Classifier, Forecaster, load
+
+    torch.set_num_threads(threads)
+    model = load(run)
+    if isinstance(model, Classifier):
+        asked = {"text": text, "sequence": sequence, "id": id, "time": time, "values": values}
+        added, blocks = _classifying(model, asked, encoder, encoding)
+    elif isinstance(model, Forecaster):
+        added, blocks = _forecasting(model, time, steps, encoding)
+    else:
+        raise RunDirectoryError(
+            f"{run}: a run of the task {model.task!r}, which writes text; use elman generate"
+        )
+    if not input.is_dir():
+        rows = _write_one(input, output, added, blocks)
+        if output is not None:
+            print(f"{rows} rows with their answers in {output}", file=sys.stderr)
         return
-    partial = output.with_name(f".{output.name}.partial-{os.getpid()}")
+    if output is None:
+        raise SettingError(f"{input}: is a folder; say with -o which folder the answers go to")
+    _write_folder(files_in(input), input, output, added, blocks)
+
+
+def _classifying(model: Any, asked: dict[str, Any], encoder: str | None, encoding: str) -> Answerer:
+    from elman.data import read_blocks, read_table
+    from elman.tasks.classify.files import Columns, answer_columns, answers
+
+    columns = Columns.of(model, **asked)
+    if encoder is not None:
+        model.use_encoder(encoder)
+
+    def blocks(file: Path) -> "Iterator[tuple[Table, list[list[Any]]]]":
+        whole = columns.id is not None  # steps of a sequence may stand anywhere in the file
+        for table in [read_table(file, encoding)] if whole else read_blocks(file, encoding):
+            yield answers(model, table, columns)
+
+    return answer_columns(model), blocks
+
+
+def _forecasting(model: Any, time: str | None, steps: int | None, encoding: str) -> Answerer:
+    from elman.data import read_series, read_table
+    from elman.tasks.forecast.files import answer_columns, answers
+
+    horizon = model.settings_.horizon
+    if steps is not None and steps > horizon:
+        raise SettingError(
+            f"--steps {steps}: this model forecasts {horizon} steps; train one with --horizon "
+            f"{steps}"
+        )
+    time = time or model.about.columns.get("time")
+
+    def blocks(file: Path) -> "Iterator[tuple[Table, list[list[Any]]]]":
+        table = read_table(file, encoding)
+        yield answers(model, table, read_series(table, model.columns_, time), steps or horizon)
+
+    return answer_columns(model.columns_), blocks
+
+
+def _write_one(
+    source: Path,
+    output: Path | None,
+    added: list[str],
+    blocks: "Callable[[Path], Iterator[tuple[Table, list[list[Any]]]]]",
+) -> int:
+    """Write the answers to one file; how many there are."""
+    from elman.data import kind_of, open_output
+
+    found = blocks(source)
+    first = next(found)  # what is wrong with the input shows before an output is begun
+    if output is None:
+        return _write_rows(sys.stdout, kind_of(source), first, found, added)
+    kind = kind_of(output) if output.suffix else kind_of(source)
+    with open_output(output, [source]) as stream:
+        return _write_rows(stream, kind, first, found, added)
+
+
+def _write_rows(stream: TextIO, kind: Any, first: Any, rest: Any, added: list[str]) -> int:
+    from itertools import chain
+
+    from elman.data import row_writer
+
+    writer = row_writer(stream, kind, first[0].columns, added, first[0].path)
+    rows = 0
+    for table, of_table in chain([first], rest):
+        writer.write(table, of_table)
+        rows += len(of_table)
+    return rows
+
+
+def _write_folder(
+    files: list[Path],
+    source: Path,
+    output: Path,
+    added: list[str],
+    blocks: "Callable[[Path], Iterator[tuple[Table, list[list[Any]]]]]",
+) -> None:
+    """Write the answers to each file under its name; one that cannot be read stops no other."""
     try:
-        if output.exists() and output.samefile(file):
-            raise DataError(f"{output}: is the input itself; choose another name for -o")
-        if output.exists() and not output.is_file() and not output.is_dir():
-            with output.open("w", encoding="utf-8", newline="") as stream:  # a pipe, a device
-                write_csv(stream, columns, rows)
-            return
-        with partial.open("w", encoding="utf-8", newline="") as stream:
-            write_csv(stream, columns, rows)
-        partial.replace(output)  # whole or not at all
+        output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"{output}: cannot be written: {error.strerror}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-    print(f"{len(table.rows)} rows with their answers in {output}", file=sys.stderr)
+    if output.samefile(source):
+        raise DataError(f"{output}: is the input folder itself; choose another for -o")
+    done = 0
+    for file in files:
+        try:
+            rows = _write_one(file, output / file.name, added, blocks)
+        except DataError as error:
+            print("error:", " ".join(str(error).split()), file=sys.stderr)
+            continue
+        done += 1
+        print(f"{rows} rows with their answers in {output / file.name}", file=sys.stderr)
+    if done < len(files):
+        raise DataError(f"{len(files) - done} of {len(files)} files could not be answered for")

@@ -1,6 +1,6 @@
 """Sequences of many lengths in few, well-filled batches."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 
 def batches_by_length(
     lengths: Sequence[int], batch_size: int, rng: np.random.Generator | None = None
-) -> Iterator[np.ndarray]:
+) -> list[np.ndarray]:
     """Indices of the rows of each batch, rows of like length together.
 
     Args:
@@ -26,18 +26,30 @@ def batches_by_length(
     batches = [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
     if rng is not None:
         rng.shuffle(batches)
-    return iter(batches)
+    return batches
 
 
-def pad(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    """Token ids as one (N, L) tensor filled up with zeros, and the lengths (N,).
+def pad(sequences: Sequence[Sequence[int] | np.ndarray]) -> tuple[Tensor, Tensor]:
+    """Sequences as one tensor filled up with zeros, and the lengths (N,).
+
+    Args:
+        sequences: N of them: token ids, or arrays (L_i, F) of float32 vectors.
+
+    Returns:
+        int64 (N, L) or float32 (N, L, F), and int64 (N,).
 
     >>> pad([[7, 8], [9]])
     (tensor([[7, 8],
              [9, 0]]), tensor([2, 1]))
+    >>> pad([np.ones((2, 3), np.float32), np.ones((5, 3), np.float32)])[0].shape
+    torch.Size([2, 5, 3])
     """
     lengths = torch.tensor([len(s) for s in sequences], dtype=torch.int64)
-    tokens = torch.zeros(len(sequences), max(map(len, sequences), default=0), dtype=torch.int64)
-    for row, sequence in zip(tokens, sequences, strict=True):
-        row[: len(sequence)] = torch.tensor(sequence, dtype=torch.int64)
-    return tokens, lengths
+    L = max(map(len, sequences), default=0)
+    if len(sequences) and isinstance(sequences[0], np.ndarray):
+        padded = torch.zeros(len(sequences), L, sequences[0].shape[1])
+    else:
+        padded = torch.zeros(len(sequences), L, dtype=torch.int64)
+    for row, sequence in zip(padded, sequences, strict=True):
+        row[: len(sequence)] = torch.as_tensor(sequence, dtype=padded.dtype)
+    return padded, lengths

@@ -1,33 +1,39 @@
 """Files of rows: CSV, TSV and JSONL, with errors that name file, row and remedy."""
 
-import codecs
-import csv
 import hashlib
-import io
-import json
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
-from elman.errors import DataError
+from elman.data.decoding import decode, decoded, file_chunks, half_a_character, lines_of
+from elman.data.delimited import DELIMITERS, Row, delimited_rows, delimited_writer
+from elman.data.jsonlines import json_rows
+from elman.data.kinds import kind_of
+from elman.errors import DataError, SettingError
 
-_DELIMITERS = {".csv": ",", ".tsv": "\t"}
-_SURROGATE = re.compile("[\ud800-\udfff]")
-_Content = tuple[list[str], list[list[str]], list[int]]  # columns, rows, lines
+__all__ = ["Table", "decode", "half_a_character", "read_blocks", "read_table", "write_csv"]
+
+_CHARACTERS = 1 << 24  # a block of long rows ends early, so that its memory has a bound
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text under named columns.
+    """Rows of text under named columns: all of a file, or a block of it.
 
     Attributes:
         path: the file they came from.
         columns: the names, in the order of the file.
         rows: one list of strings a row, as long as `columns`.
         lines: the line of the file on which each row ends, counted from 1.
-        sha256: of the file's bytes, in hexadecimal.
+        sha256: of the file's bytes, in hexadecimal; empty for a block.
+        start: how many rows of the file come before these.
+        records: of a JSONL file, the objects the rows were, with their types.
+
+    >>> table = Table(Path("f.csv"), ["a", "b"], [["1", "x"], ["2", "y"]], [4, 5], "", start=2)
+    >>> table.column("b"), table.place(0)
+    (['x', 'y'], 'f.csv: row 3 (line 4)')
     """
 
     path: Path
@@ -35,6 +41,8 @@ class Table:
     rows: list[list[str]]
     lines: list[int]
     sha256: str
+    start: int = 0
+    records: list[dict[str, object]] | None = None
 
     def column(self, name: str) -> list[str]:
         """The values of a column.
@@ -53,11 +61,44 @@ class Table:
 
     def place(self, row: int) -> str:
         """Where row number `row`, from 0, stands: file, row and line as a person counts."""
-        return f"{self.path}: row {row + 1} (line {self.lines[row]})"
+        return f"{self.path}: {self.row_name(row)}"
+
+    def row_name(self, row: int) -> str:
+        """The same without the file, for a second row in a message."""
+        return f"row {self.start + row + 1} (line {self.lines[row]})"
+
+
+def read_blocks(path: str | Path, encoding: str = "utf-8", size: int = 8192) -> Iterator[Table]:
+    r"""Read a .csv, .tsv or .jsonl file of any length, a block of rows at a time.
+
+    Only one block is in memory. Rows and lines are counted through the whole file.
+
+    Args:
+        path: the file, as for `read_table`.
+        encoding: of the text. Default: "utf-8".
+        size: the most rows in a block; there are fewer in the last, and where rows are long.
+            Default: 8192.
+
+    Raises:
+        DataError: as `read_table`, when the reading comes to the place.
+        SettingError: `size` is below 1.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "f.csv").write_text("a\n1\n2\n3\n")
+    ...     for block in read_blocks(Path(folder, "f.csv"), size=2):
+    ...         print(block.start, block.rows)
+    0 [['1'], ['2']]
+    2 [['3']]
+    """
+    if size < 1:
+        raise SettingError(f"read_blocks: size should be at least 1, got {size}")
+    path = Path(path)
+    return _blocks(path, file_chunks(path), encoding, size)
 
 
 def read_table(path: str | Path, encoding: str = "utf-8") -> Table:
-    """Read a .csv, .tsv or .jsonl file whole.
+    r"""Read a .csv, .tsv or .jsonl file whole.
 
     Args:
         path: the file. A CSV or TSV file begins with a line of column names; a JSONL file
@@ -67,154 +108,88 @@ def read_table(path: str | Path, encoding: str = "utf-8") -> Table:
     Raises:
         DataError: the file is missing, empty, not in that encoding, not text, or a row does
             not fit the columns.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "f.jsonl").write_text('{"a": 1, "b": "x"}\n')
+    ...     table = read_table(Path(folder, "f.jsonl"))
+    >>> table.columns, table.rows, table.records
+    (['a', 'b'], [['1', 'x']], [{'a': 1, 'b': 'x'}])
     """
     path = Path(path)
-    data = _read(path)
-    text, sha256 = decode(data, path, encoding), hashlib.sha256(data).hexdigest()
-    suffix = path.suffix.lower()
-    if suffix in _DELIMITERS:
-        content = _parse_delimited(path, text, _DELIMITERS[suffix])
-    elif suffix in (".jsonl", ".ndjson"):
-        content = _parse_json_lines(path, text)
-    else:
-        raise DataError(f"{path}: unknown kind of file; name it .csv, .tsv or .jsonl")
-    table = Table(path, *content, sha256)
-    if not table.rows:
-        raise DataError(f"{path}: no rows below the column names; add some")
-    _check_characters(table)
-    return table
+    digest = hashlib.sha256()
 
+    def hashed() -> Iterator[bytes]:
+        for chunk in file_chunks(path):
+            digest.update(chunk)
+            yield chunk
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; check the path") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
-
-
-def decode(data: bytes, path: Path, encoding: str) -> str:
-    """The text of a file's bytes, or an error that says which is wrong and which flag helps."""
-    try:
-        codec = codecs.lookup(encoding).name
-        if codec == "utf-8" and data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise DataError(f"{path}: this is UTF-16 text; say so with --encoding utf-16")
-        text = data.decode(codec).removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        byte = f"byte 0x{data[error.start]:02x} on line {line} (offset {error.start})"
-        other = "gb18030" if codec == "utf-8" else "utf-8"
-        raise DataError(
-            f"{path}: {byte} is not {codec}; if the file is in another encoding, say which, "
-            f"for example --encoding {other}"
-        ) from None
-    except (LookupError, UnicodeError):
-        raise DataError(f"{path}: unknown encoding {encoding!r}; try utf-8 or gb18030") from None
-    if not text.strip():
-        raise DataError(f"{path}: the file is empty")
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise DataError(f"{path}: a NUL character on line {line}; this is not a text file")
-    return text
+    blocks = _blocks(path, hashed(), encoding, 8192)
+    whole = next(blocks)
+    for block in blocks:
+        whole.rows.extend(block.rows)
+        whole.lines.extend(block.lines)
+        if whole.records is not None and block.records is not None:
+            whole.records.extend(block.records)
+    return replace(whole, sha256=digest.hexdigest())
 
 
 def write_csv(file: TextIO, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write rows under their column names, quoted where needed, with LF line ends."""
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
+    """Write rows under their column names, quoted where needed, with LF line ends.
+
+    >>> import sys
+    >>> write_csv(sys.stdout, ["a", "b"], [[1, "x,y"]])
+    a,b
+    1,"x,y"
+    """
+    write = delimited_writer(file, ",")
+    write(columns)
+    for row in rows:
+        write(row)
 
 
-def _parse_delimited(path: Path, text: str, delimiter: str) -> _Content:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    limit = csv.field_size_limit(len(text) + 1)  # the csv module's own limit is 131,072
-    columns: list[str] = []
-    rows: list[list[str]] = []
-    lines: list[int] = []
-    try:
-        for row in reader:
-            if not row:
-                continue  # a blank line
-            if not columns:
-                columns = [name.strip() for name in row]
-                _check_columns(path, columns)
-                continue
-            if len(row) != len(columns):
-                raise DataError(
-                    f"{path}: row {len(rows) + 1} (line {reader.line_num}) has {len(row)} fields "
-                    f"where the first line names {len(columns)} columns; "
-                    "put quotes around a field that holds a separator"
-                )
-            rows.append(row)
-            lines.append(reader.line_num)
-    except csv.Error as error:
-        began = lines[-1] + 1 if lines else 1
-        raise DataError(
-            f"{path}: line {reader.line_num} cannot be read as {path.suffix[1:].upper()}: {error}; "
-            f"look for a quote that is not closed or not doubled from line {began} on"
-        ) from None
-    finally:
-        csv.field_size_limit(limit)
-    return columns, rows, lines
+def _blocks(path: Path, chunks: Iterator[bytes], encoding: str, size: int) -> Iterator[Table]:
+    first = next(chunks, b"")  # a file that is not there is told before a wrong name
+    kind = kind_of(path)
+    lines = lines_of(decoded(chain([first], chunks), path, encoding))
+    if kind == "jsonl":
+        columns, rows = json_rows(path, lines)
+    else:
+        columns, rows = delimited_rows(path, lines, DELIMITERS[kind])
+    if half_a_character("".join(columns)):
+        raise DataError(f"{path}: a column's name holds half a character (a lone surrogate)")
+    start = 0
+    while batch := _taken(rows, size):
+        values = [row.values for row in batch]
+        records = [row.record for row in batch if row.record is not None] or None
+        block = Table(path, columns, values, [row.line for row in batch], "", start, records)
+        _check_characters(block)
+        yield block
+        start += len(batch)
+    if not start:
+        raise DataError(f"{path}: no rows below the column names; add some")
 
 
-def _parse_json_lines(path: Path, text: str) -> _Content:
-    columns: list[str] = []
-    rows: list[list[str]] = []
-    lines: list[int] = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        where = f"{path}: row {len(rows) + 1} (line {number})"
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            raise DataError(f"{where} is not JSON: {error}") from None
-        except RecursionError:
-            raise DataError(f"{where} is nested too deeply") from None
-        if not isinstance(record, dict):
-            raise DataError(f"{where} should be a JSON object, got {type(record).__name__}")
-        if not record:
-            raise DataError(f"{where} has no keys; give it some or remove it")
-        if not columns:
-            columns = list(record)
-            _check_columns(path, columns)
-        if set(record) != set(columns):
-            odd = sorted(set(record) ^ set(columns))[0]
-            raise DataError(f"{where} should have the keys of the first row; {odd!r} differs")
-        rows.append([_as_text(record[name]) for name in columns])
-        lines.append(number)
-    return columns, rows, lines
-
-
-def half_a_character(text: str) -> bool:
-    """Whether a text holds a lone surrogate, which no file can hold."""
-    return _SURROGATE.search(text) is not None
+def _taken(rows: Iterator[Row], size: int) -> list[Row]:
+    """The next rows, at most `size`, and no more after a great many characters."""
+    batch: list[Row] = []
+    characters = 0
+    while len(batch) < size and characters < _CHARACTERS and (row := next(rows, None)):
+        batch.append(row)
+        characters += sum(map(len, row.values))
+    return batch
 
 
 def _check_characters(table: Table) -> None:
     """JSON, and a few encodings, can name halves of characters."""
-    if any(map(half_a_character, table.columns)):
-        raise DataError(f"{table.path}: a column's name holds half a character (a lone surrogate)")
     for row, values in enumerate(table.rows):
-        for name, value in zip(table.columns, values, strict=True):
-            if half_a_character(value):
-                raise DataError(
-                    f"{table.place(row)}: column {name!r} holds half a character (a lone "
-                    "surrogate); write it anew"
-                )
-
-
-def _check_columns(path: Path, columns: list[str]) -> None:
-    for name in columns:
-        if not name:
-            raise DataError(f"{path}: a column on the first line has no name; give it one")
-        if columns.count(name) > 1:
-            raise DataError(f"{path}: two columns are named {name!r}; rename one")
-
-
-def _as_text(value: object) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        if half_a_character("".join(values)):
+            name = next(
+                name
+                for name, value in zip(table.columns, values, strict=True)
+                if half_a_character(value)
+            )
+            raise DataError(
+                f"{table.place(row)}: column {name!r} holds half a character (a lone "
+                "surrogate); write it anew"
+            )

@@ -97,7 +97,7 @@ class ConcatRNN(nn.Module):
         >>> model = ConcatRNN(5, 8, 3)
         >>> x = torch.randn(4, 1, 5)
         >>> _, h = model(x[0], model.init_hidden())
-        >>> torch.allclose(model.to_rnn()(x)[0][0], h)
+        >>> torch.allclose(model.to_rnn()(x)[0][0], h, atol=1e-6)
         True
         """
         weight, bias = self.i2h.weight, self.i2h.bias

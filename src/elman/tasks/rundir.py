@@ -1,249 +1,56 @@
-"""The run directory: a trained model on disk that describes itself and is never half there.
+"""The run directory: a trained model on disk that describes itself.
 
-    config.json         task, settings, classes, columns, versions, seed, data, metrics
-    vocab.json          the tokens the model knows
+    config.json         task, settings, columns, versions, seed, data, figures
+    vocab.json          the tokens a model of text knows
+    scaling.json        the scale of the numbers a model of numbers knows
     model.safetensors   the weights
     metrics.jsonl       a line for each epoch
+    checkpoint/         where the training stood at its end, to go on from
     README.md           what this is, how good it is, how to use it
 
-A run is written whole beside its place and then moved there. A run that was there before is
-moved aside, not replaced. Nothing is ever unpickled.
+`elman.tasks.newrun` puts it in its place. Nothing is ever unpickled.
 """
 
-import errno
 import hashlib
 import json
 import os
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
-from uuid import uuid4
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StrictBool,
-    StrictInt,
-    ValidationError,
-    field_validator,
-)
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
 from elman.errors import RunDirectoryError
+from elman.tasks.config import FORMAT_VERSION, RunConfig, first_problem, upgraded
+from elman.tasks.newrun import unfinished
 
-FORMAT_VERSION = 1
-
-
-class DataFacts(BaseModel):
-    """The file a model learned from: its name, the SHA-256 of its bytes, how many rows."""
-
-    file: str
-    sha256: str
-    rows: int
-
-
-class HeldOut(BaseModel):
-    """How good a model is on rows it never saw, beside always giving the commonest class."""
-
-    rows: int
-    accuracy: float
-    majority: float
-
-
-class About(BaseModel):
-    """Where a run came from and how good it is, as far as known; other facts may be added.
-
-    Attributes:
-        columns: which column of a file is the "text", the "label", the "group".
-        data, held_out: see their classes.
-        command: what made it.
-    """
-
-    model_config = ConfigDict(extra="allow")
-
-    columns: dict[str, str] = {}
-    data: DataFacts | None = None
-    held_out: HeldOut | None = None
-    command: str | None = None
-
-
-class RunConfig(BaseModel):
-    """config.json.
-
-    Attributes:
-        format, format_version: what kind of directory this is.
-        task: "classify".
-        settings: the arguments of the task's class.
-        classes: the answers, in the order of the scores.
-        about: where it came from and how good it is.
-        files: the SHA-256 of vocab.json and model.safetensors.
-        versions: of elman, torch and Python when it was made.
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    format: Literal["elman run"] = "elman run"
-    format_version: int = FORMAT_VERSION
-    task: str
-    settings: dict[str, Any]
-    classes: list[str] | list[StrictBool] | list[StrictInt] = Field(min_length=2)
-    about: About = About()
-    files: dict[str, str] = {}
-    versions: dict[str, str] = {}
-
-    @field_validator("classes")
-    @classmethod
-    def _each_once(cls, classes: list) -> list:
-        if len(set(classes)) < len(classes):
-            raise ValueError("each class should be there once")
-        return classes
-
-
-@dataclass
-class NewRun:
-    """A run being written.
-
-    Attributes:
-        target: where it will be.
-        staging: the directory to write into until then.
-        moved_aside: where an older run of that name went; None if there was none.
-        whole: whether it was written to the end but could not be moved to its place.
-    """
-
-    target: Path
-    staging: Path
-    moved_aside: Path | None = None
-    whole: bool = False
-
-
-@contextmanager
-def new_run(path: str | Path) -> Iterator[NewRun]:
-    """A directory to write a run into, moved to `path` when the block ends without an error.
-
-    Enter it before a long training: what would hinder the writing shows at once.
-
-    Raises:
-        RunDirectoryError: `path` is a file or holds other things, or cannot be written.
-    """
-    with _writing(Path(path)):
-        _check_place(Path(path))
-        target = Path(path).resolve()
-        run = NewRun(target, target.with_name(f".{target.name}.partial-{uuid4().hex[:8]}"))
-        run.staging.mkdir(parents=True)
-        try:
-            yield run
-            _commit(run)
-        finally:
-            if not run.whole:
-                shutil.rmtree(run.staging, ignore_errors=True)
-
-
-def _check_place(target: Path) -> None:
-    if target.resolve() in (here := Path.cwd().resolve(), *here.parents):
-        raise RunDirectoryError(
-            f"{target}: is or holds the current directory; choose a new one for --out"
-        )
-    if target.is_symlink() or (target.exists() and not target.is_dir()):
-        raise RunDirectoryError(
-            f"{target}: there is a file or a link of this name; choose another --out"
-        )
-    if target.is_dir() and any(target.iterdir()) and not _is_run(target):
-        raise RunDirectoryError(
-            f"{target}: holds files that are not an elman run; choose a new directory for --out"
-        )
-
-
-def _is_run(directory: Path) -> bool:
-    """Whether a directory says of itself that it is a run."""
-    try:
-        raw = json.loads((directory / "config.json").read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(raw, dict) and raw.get("format") == "elman run"
-
-
-def _commit(run: NewRun) -> None:
-    for file in run.staging.iterdir():
-        _sync(file)
-    _sync(run.staging)
-    for attempt in range(10):  # another process may put a run there between two lines
-        try:
-            if run.target.is_dir():
-                if any(run.target.iterdir()):
-                    aside = _free_name(run.target)
-                    run.target.rename(aside)
-                    run.moved_aside = aside
-                else:
-                    run.target.rmdir()
-            run.staging.rename(run.target)
-            break
-        except OSError as error:
-            taken = error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT)
-            if attempt == 9 or not taken:
-                run.whole = True
-                raise RunDirectoryError(
-                    f"{run.target}: cannot be put in place: {error.strerror}; the new run is "
-                    f"whole in {run.staging}"
-                ) from error
-    _sync(run.target.parent)
-
-
-def identity(path: Path) -> int | None:
-    """Which directory a path leads to now; another number once a new run is put there."""
-    try:
-        return path.stat().st_ino
-    except OSError:
-        return None
-
-
-def _free_name(target: Path) -> Path:
-    number = 1
-    while (aside := target.with_name(f"{target.name}.bak-{number}")).exists():
-        number += 1
-    return aside
-
-
-def _sync(path: Path) -> None:
-    if os.name == "nt" and path.is_dir():
-        return  # Windows cannot open a directory
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, SafetensorError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise RunDirectoryError(
-            f"{path}: cannot be written: {why}; choose another --out"
-        ) from error
+Config = TypeVar("Config", bound=RunConfig)
 
 
 def write_files(
     directory: Path,
     config: RunConfig,
-    vocabulary: list[str],
+    documents: dict[str, Any],
     weights: dict[str, Tensor],
     records: list[dict[str, Any]],
     readme: str,
 ) -> None:
-    """Write the files of a run into a directory that is there and empty."""
-    files = {
-        "vocab.json": _json({"tokens": vocabulary}, indent=0).encode(),
-        "model.safetensors": save({k: tensor.cpu().contiguous() for k, tensor in weights.items()}),
-    }
+    """Write the files of a run into a directory that is there and empty.
+
+    Args:
+        directory: the place.
+        config: goes to config.json, with the hashes of the files filled in.
+        documents: what else was learned, as JSON under the names of the files: vocab.json, ...
+        weights, records: go to model.safetensors and metrics.jsonl.
+        readme: the page.
+    """
+    files = {name: _json(value, indent=0).encode() for name, value in documents.items()}
+    files["model.safetensors"] = save({k: t.cpu().contiguous() for k, t in weights.items()})
     config.files = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     files["config.json"] = _json(config.model_dump(), indent=2).encode()
     files["metrics.jsonl"] = "".join(_json(record) for record in records).encode()
@@ -252,17 +59,46 @@ def write_files(
         (directory / name).write_bytes(data)
 
 
-def read_config(path: str | Path, task: str | None = None) -> RunConfig:
+def task_of(path: str | Path) -> str:
+    """Which task a run directory is of.
+
+    Raises:
+        RunDirectoryError: there is none, it is not finished, damaged, or newer than this elman.
+    """
+    task = _raw_config(Path(path)).get("task")
+    if not isinstance(task, str):
+        raise damaged(Path(path) / "config.json", "it names no task")
+    return task
+
+
+def read_config(path: str | Path, kind: type[Config]) -> Config:
     """The description of a run.
 
     Raises:
-        RunDirectoryError: there is none, it is damaged, newer than this elman, or of another
-            task than the one asked for.
+        RunDirectoryError: as `task_of`, or it is of another task than the one asked for.
     """
     path = Path(path)
+    raw = upgraded(_raw_config(path))
+    wanted = kind.model_fields["task"].default
+    if raw.get("task") != wanted and isinstance(raw.get("task"), str):
+        raise RunDirectoryError(
+            f"{path}: a run of the task {raw['task']!r:.60}, {wanted!r} is needed"
+        )
+    try:
+        return kind.model_validate(raw)
+    except ValidationError as error:
+        raise damaged(path / "config.json", first_problem(error)) from None
+
+
+def _raw_config(path: Path) -> dict[str, Any]:
     if not os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where a name is too long
         raise RunDirectoryError(f"{path}: no such run directory; `elman train` makes one")
     if not (path / "config.json").is_file():
+        if unfinished(path):
+            raise RunDirectoryError(
+                f"{path}: its training is not finished; give the command that began it again, "
+                "with --resume"
+            )
         raise RunDirectoryError(f"{path}: not a run directory, config.json is missing")
     raw = _parse(path / "config.json", _read(path / "config.json"), json.loads)
     if not isinstance(raw, dict) or raw.get("format") != "elman run":
@@ -273,25 +109,44 @@ def read_config(path: str | Path, task: str | None = None) -> RunConfig:
             f"{path}: written by a newer elman (format {version}, this one knows "
             f"{FORMAT_VERSION}); upgrade with pip install --upgrade elman"
         )
-    try:
-        config = RunConfig.model_validate(raw)
-    except ValidationError as error:
-        raise damaged(path / "config.json", first_problem(error)) from None
-    if task is not None and config.task != task:
-        raise RunDirectoryError(f"{path}: a run of the task {config.task!r}, {task!r} is needed")
-    return config
+    return raw
+
+
+def read_document(path: Path, name: str, config: RunConfig) -> Any:
+    """One of the JSON files, as it was written.
+
+    Raises:
+        RunDirectoryError: it is missing or damaged.
+    """
+    file = Path(path) / name
+    data = _read(file)
+    value = _parse(file, data, json.loads)
+    _check_unchanged(file, data, config)
+    return value
 
 
 def read_vocabulary(path: Path, config: RunConfig) -> list[str]:
     """The tokens of a run."""
-    file = Path(path) / "vocab.json"
-    data = _read(file)
-    raw = _parse(file, data, json.loads)
+    raw = read_document(path, "vocab.json", config)
     tokens = raw.get("tokens") if isinstance(raw, dict) else None
     if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
-        raise damaged(file, "it should hold a list of strings named tokens")
-    _check_unchanged(file, data, config)
+        raise damaged(Path(path) / "vocab.json", "it should hold a list of strings named tokens")
     return tokens
+
+
+def read_scaling(path: Path, config: RunConfig) -> tuple[np.ndarray, np.ndarray]:
+    """The mean and the scale of each number of a step."""
+    raw = read_document(path, "scaling.json", config)
+    try:
+        mean, scale = (np.array(raw[name], dtype=np.float64) for name in ("mean", "scale"))
+    except (KeyError, TypeError, ValueError):
+        mean = scale = np.array([])
+    sane = mean.ndim == 1 and mean.shape == scale.shape and mean.size
+    if not sane or not np.isfinite([mean, scale]).all() or (scale <= 0).any():
+        raise damaged(
+            Path(path) / "scaling.json", "it should hold a mean and a scale above 0 for each column"
+        )
+    return mean, scale
 
 
 def read_weights(path: Path, config: RunConfig, expected: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -309,8 +164,8 @@ def read_weights(path: Path, config: RunConfig, expected: dict[str, Tensor]) -> 
         if have.shape != want.shape or have.dtype != want.dtype:
             raise damaged(
                 file,
-                f"{name} should be {tuple(want.shape)} of {want.dtype} to fit config.json and "
-                f"vocab.json, got {tuple(have.shape)} of {have.dtype}",
+                f"{name} should be {tuple(want.shape)} of {want.dtype} to fit the other files, "
+                f"got {tuple(have.shape)} of {have.dtype}",
             )
         if not torch.isfinite(have).all():
             raise damaged(file, f"{name} holds numbers that are not finite")
@@ -323,7 +178,7 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     file = Path(path) / "metrics.jsonl"
     if not file.exists():
         return []
-    records = _parse(file, _read(file), lambda text: list(map(json.loads, text.splitlines())))
+    records = _parse(file, _read(file), lambda text: list(map(json.loads, text.split("\n")[:-1])))
     for record in records:
         if (
             not isinstance(record, dict)
@@ -332,13 +187,6 @@ def read_records(path: Path) -> list[dict[str, Any]]:
         ):
             raise damaged(file, "each line needs a whole number epoch and a number valid_loss")
     return records
-
-
-def first_problem(error: ValidationError) -> str:
-    """A pydantic error in a few words: which entry, what was wrong, what came."""
-    problem = error.errors(include_url=False)[0]
-    where = ".".join(map(str, problem["loc"]))
-    return f"{where}: {problem['msg']}, got {problem['input']!r:.60}"
 
 
 def _read(file: Path) -> bytes:
@@ -366,6 +214,7 @@ def _check_unchanged(file: Path, data: bytes, config: RunConfig) -> None:
 
 def damaged(file: Path, why: str) -> RunDirectoryError:
     """The error for a file of a run that cannot be used."""
+    why = why if len(why) <= 300 else f"{why[:300]}..."  # it may quote what the file holds
     return RunDirectoryError(f"{file}: damaged: {why}; bring the file back, or train again")
 
 

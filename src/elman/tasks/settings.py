@@ -4,30 +4,77 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-_Size = Annotated[int, Field(ge=1, le=16384, strict=True)]
-_Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
-_Share = Annotated[float, Field(ge=0, lt=1, strict=True)]
-_Rate = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
+from elman.train import Plan
+
+Size = Annotated[int, Field(ge=1, le=16384, strict=True)]
+Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
+Share = Annotated[float, Field(ge=0, lt=1, strict=True)]
+Part = Annotated[float, Field(gt=0, lt=1, strict=True)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
+Flag = Annotated[bool, Field(strict=True)]
+Level = Literal["char", "word"]
 
 
-class ClassifierSettings(BaseModel):
-    """The ranges of `Classifier`'s arguments."""
+class Settings(BaseModel):
+    """What every task lets one set."""
 
     model_config = ConfigDict(extra="forbid")
 
-    embedding_size: _Size
-    hidden_size: _Size
+    hidden_size: Size
     num_layers: Annotated[int, Field(ge=1, le=64, strict=True)]
     nonlinearity: Literal["tanh", "relu", "identity"]
-    bidirectional: Annotated[bool, Field(strict=True)]
-    dropout: _Share
-    token_dropout: _Share
-    epochs: _Count
-    batch_size: _Count
-    lr: _Rate
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
-    label_smoothing: _Share
-    clip: _Rate
-    patience: _Count
-    validation: Annotated[float, Field(gt=0, lt=1, strict=True)]
+    dropout: Share
+    init: Literal["torch", "orthogonal", "identity"]
+    epochs: Count
+    batch_size: Count
+    lr: Rate
+    weight_decay: Weight
+    clip: Rate
+    patience: Count
+    validation: Part
     random_state: Annotated[int, Field(ge=0, lt=2**32, strict=True)]
+    device: Annotated[str, Field(pattern=r"^(cpu|cuda(:\d+)?|mps)$", strict=True)]
+
+    def plan(self, decay: bool = False, judge_first: bool = False) -> Plan:
+        """How to train by these settings; for the rest see `elman.train.Plan`."""
+        return Plan(
+            epochs=self.epochs,
+            lr=self.lr,
+            weight_decay=self.weight_decay,
+            clip=self.clip,
+            patience=self.patience,
+            seed=self.random_state,
+            decay=decay,
+            judge_first=judge_first,
+        )
+
+
+class ClassifierSettings(Settings):
+    """The ranges of `Classifier`'s arguments."""
+
+    level: Level
+    encoder: Annotated[str, Field(strict=True)] | None
+    embedding_size: Size
+    bidirectional: Flag
+    token_dropout: Share
+    label_smoothing: Share
+
+
+class GeneratorSettings(Settings):
+    """The ranges of `Generator`'s arguments."""
+
+    level: Level
+    max_vocab: Annotated[int, Field(ge=1, le=1_000_000, strict=True)] | None
+    embedding_size: Size
+    chunk: Count
+    token_dropout: Share
+
+
+class ForecasterSettings(Settings):
+    """The ranges of `Forecaster`'s arguments."""
+
+    horizon: Annotated[int, Field(ge=1, le=10_000, strict=True)]
+    season: Count | None
+    chunk: Count
+    coverage: Part

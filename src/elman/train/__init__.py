@@ -1,5 +1,7 @@
 """One training loop for every task."""
 
-from elman.train.loop import History, Progress, train
+from elman.train.checkpoint import Checkpoint
+from elman.train.lesson import Lesson, Plan
+from elman.train.loop import History, Progress, Report, train
 
-__all__ = ["History", "Progress", "train"]
+__all__ = ["Checkpoint", "History", "Lesson", "Plan", "Progress", "Report", "train"]

@@ -1,0 +1,194 @@
+"""Columns of times: numbers, or ISO 8601 dates."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Literal, TypeVar
+
+from elman.data.numbers import parse_number, shortened
+from elman.data.table import Table
+from elman.errors import DataError
+
+_T = TypeVar("_T")
+
+_DATE = re.compile(
+    r"(?P<year>[0-9]{4})-(?P<month>[0-9]{2})(-(?P<day>[0-9]{2})"
+    r"((?P<blank>[Tt ])(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2})"
+    r"(:(?P<second>[0-9]{2})((?P<point>[.,])(?P<fraction>[0-9]{1,9}))?)?"
+    r"(?P<zone>[Zz]|[+-][0-9]{2}(:?[0-9]{2})?)?)?)?"
+)
+
+
+@dataclass(frozen=True)
+class Times:
+    """The times of a table's rows.
+
+    Attributes:
+        kind: "number" or "date".
+        values: one a row, float or datetime as `kind` says. The datetimes have all a time
+            zone, the same unless asked otherwise, or all none.
+    """
+
+    kind: Literal["number", "date"]
+    values: list[float] | list[datetime]
+
+
+def parse_times(table: Table, column: str, one_zone: bool = True) -> Times:
+    """The times in a column: all numbers, or all dates; a year alone is a number.
+
+    Args:
+        table: its rows in any order.
+        column: the times.
+        one_zone: whether dates with another offset from UTC than the first are refused. Those
+            with and without one are never mixed. Default: True.
+
+    Raises:
+        DataError: there is no such column, or a value cannot be read as a time, is of another
+            kind than the first, or has another time zone; names the row.
+
+    >>> from pathlib import Path
+    >>> def column(*values):
+    ...     return Table(Path("f.csv"), ["t"], [[v] for v in values], [2, 3], "")
+    >>> parse_times(column("2023", "2024.5"), "t")
+    Times(kind='number', values=[2023.0, 2024.5])
+    >>> times = parse_times(column("2024-01", "2024-02-01 12:30"), "t")
+    >>> times.kind, [time.isoformat() for time in times.values]
+    ('date', ['2024-01-01T00:00:00', '2024-02-01T12:30:00'])
+    """
+    texts = table.column(column)
+    if texts and parse_number(texts[0]) is not None:
+        return Times("number", _all(table, column, _number))
+    dates = _all(table, column, parse_date)
+    for row, date in enumerate(dates):
+        unlike = date.utcoffset() != dates[0].utcoffset()
+        if unlike and (one_zone or None in (date.tzinfo, dates[0].tzinfo)):
+            raise DataError(
+                f"{_what(table, column, row)} has {_zone_name(date)} where {table.row_name(0)} "
+                f"has {_zone_name(dates[0])}; write all times in one zone"
+            )
+    return Times("date", dates)
+
+
+def parse_date(text: str) -> datetime:
+    """The date and time a text writes in ISO 8601; what is left out is the first of its kind.
+
+    Known are YYYY-MM, YYYY-MM-DD and YYYY-MM-DDThh:mm, with seconds and their fraction or not,
+    with a blank for the T, and with Z, +hh:mm, +hhmm or +hh, or no time zone.
+
+    Raises:
+        ValueError: the text is no such date; says why.
+
+    >>> parse_date("2024-02").isoformat(), parse_date("2024-01-31T12:00:00.5Z").isoformat()
+    ('2024-02-01T00:00:00', '2024-01-31T12:00:00.500000+00:00')
+    """
+    match = _DATE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError("write a number, or a date like 2024-01-31 or 2024-01-31T12:00")
+    part = match.groupdict()
+    fraction = (part["fraction"] or "").ljust(9, "0")
+    if fraction[6:].strip("0"):
+        raise ValueError("a fraction of a second has at most 6 decimals")
+    return datetime(
+        int(part["year"]),
+        int(part["month"]),
+        int(part["day"] or 1),
+        int(part["hour"] or 0),
+        int(part["minute"] or 0),
+        int(part["second"] or 0),
+        int(fraction[:6]),
+        tzinfo=_zone(part["zone"]),
+    )
+
+
+def write_date(date: datetime, like: str) -> str:
+    """A date in the form of another: its parts, separators, decimals and zone as written.
+
+    A date in one zone is converted to that of the other.
+
+    >>> write_date(parse_date("2024-02-01 12:30"), like="2024-01-31T12:00:00Z")
+    '2024-02-01T12:30:00Z'
+    """
+    match = _DATE.fullmatch(like.strip())
+    if match is None:
+        raise ValueError(f"like: {shortened(like)} is no date")
+    part = match.groupdict()
+    if date.tzinfo is not None and part["zone"]:
+        date = date.astimezone(_zone(part["zone"]))
+    iso = date.replace(tzinfo=None).isoformat(timespec="microseconds")
+    text = iso[:10] if part["day"] else iso[:7]
+    if part["hour"]:
+        text += part["blank"] + iso[11:16]
+    if part["second"]:
+        text += iso[16:19]
+    if part["fraction"]:
+        text += part["point"] + (iso[20:] + "000")[: len(part["fraction"])]
+    return text + (part["zone"] or "")
+
+
+def date_detail(text: str) -> int:
+    """How much of a date a text writes, to compare: its length without the zone.
+
+    >>> date_detail("2024-01"), date_detail("2024-01-31T12:00+08:00")
+    (7, 16)
+    """
+    match = _DATE.fullmatch(text.strip())
+    return 0 if match is None else len(match[0]) - len(match["zone"] or "")
+
+
+def _all(table: Table, column: str, parse: Callable[[str], _T]) -> list[_T]:
+    """Every value of a column, or an error that says which row cannot be read and why."""
+    values: list[_T] = []
+    for row, text in enumerate(table.column(column)):
+        try:
+            values.append(parse(text))
+        except ValueError as error:
+            if not text.strip():
+                raise DataError(
+                    f"{table.place(row)}: column {column!r} is empty; fill it in or remove the row"
+                ) from None
+            wrong = f"cannot be read: {error}"
+            if row and _kind(text):
+                wrong = (
+                    f"is a {_kind(text)} where {table.row_name(0)} has a "
+                    f"{_kind(table.column(column)[0])}; write all times one way"
+                )
+            raise DataError(f"{_what(table, column, row)} {wrong}") from None
+    return values
+
+
+def _kind(text: str) -> Literal["number", "date"] | None:
+    if parse_number(text) is not None:
+        return "number"
+    try:
+        parse_date(text)
+    except ValueError:
+        return None
+    return "date"
+
+
+def _zone(text: str | None) -> timezone | None:
+    if text is None:
+        return None
+    if text in "Zz":
+        return timezone.utc
+    hours, minutes = int(text[1:3]), int(text[3:].lstrip(":") or 0)
+    if hours > 23 or minutes > 59:
+        raise ValueError("a time zone is at most 23:59 from UTC")
+    offset = timedelta(hours=hours, minutes=minutes)
+    return timezone(-offset if text[0] == "-" else offset)
+
+
+def _zone_name(date: datetime) -> str:
+    return "no time zone" if date.tzinfo is None else f"the time zone {date.tzname()}"
+
+
+def _what(table: Table, column: str, row: int) -> str:
+    return f"{table.place(row)}: time {shortened(table.column(column)[row])} of column {column!r}"
+
+
+def _number(text: str) -> float:
+    value = parse_number(text)
+    if value is None:
+        raise ValueError("write a finite number, as in the first row")
+    return value

@@ -1,0 +1,273 @@
+"""What the three tasks share: arguments by name, a network on a device, saving and loading."""
+
+import hashlib
+import inspect
+import platform
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+import torch
+from pydantic import ValidationError
+from torch import nn
+from typing_extensions import Self
+
+import elman
+from elman.errors import (
+    InterruptedTrainingError,
+    NotFittedError,
+    RunDirectoryError,
+    SettingError,
+)
+from elman.tasks import newrun, rundir
+from elman.tasks.config import About, RunConfig, first_problem
+from elman.tasks.settings import Settings
+from elman.train import Checkpoint, History, Lesson, Report, train
+
+S = TypeVar("S", bound=Settings)
+C = TypeVar("C", bound=RunConfig)
+_MAY_CHANGE = {"epochs", "patience", "device"}  # when a training goes on
+
+
+class Task(ABC, Generic[S, C]):
+    """The base of `Classifier`, `Generator` and `Forecaster`.
+
+    Attributes:
+        settings_: the arguments that were fitted.
+        model_: the trained network.
+        history_: a record for each epoch (`elman.train.History`).
+        about: facts to save along in config.json (`elman.tasks.config.About`).
+    """
+
+    task: ClassVar[str]
+    _settings_type: type[S]
+    _config_type: type[C]
+    settings_: S
+    model_: nn.Module
+    history_: History
+    about: About
+
+    @classmethod
+    def _names(cls) -> list[str]:
+        return list(inspect.signature(cls).parameters)
+
+    def __repr__(self) -> str:
+        """The arguments that differ from the defaults."""
+        default = {n: p.default for n, p in inspect.signature(type(self)).parameters.items()}
+        changed = {n: v for n, v in self.get_params().items() if v != default[n]}
+        return f"{type(self).__name__}({', '.join(f'{n}={v!r}' for n, v in changed.items())})"
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The arguments, by name; `deep` is there for scikit-learn's callers."""
+        return {name: getattr(self, name) for name in self._names()}
+
+    def set_params(self, /, **params: Any) -> Self:
+        """Change arguments by name; the next `fit` uses them."""
+        for name, value in params.items():
+            if name not in self._names():
+                known = ", ".join(self._names())
+                raise SettingError(
+                    f"{type(self).__name__} has no parameter {name!r}; it has {known}"
+                )
+            setattr(self, name, value)
+        return self
+
+    @abstractmethod
+    def describe(self) -> str:
+        """The network in a line."""
+
+    def save(self, path: str | Path) -> Path:
+        """Write a run directory that `load` and `elman predict` can use.
+
+        It is written whole beside its place and then moved there. A run that is there already
+        is moved aside to `path.bak-1`, `path.bak-2`, ...
+
+        Returns:
+            The directory.
+
+        Raises:
+            NotFittedError: before `fit` or `load`.
+            RunDirectoryError: `path` holds something else, or cannot be written.
+        """
+        self._check_fitted()
+        with newrun.new_run(path) as run:
+            self.write(run.staging)
+        return run.target
+
+    def write(self, directory: Path) -> None:
+        """Write the files of a run into an empty directory; `save` does it safely."""
+        self._check_fitted()
+        config = self._config(
+            settings=self.settings_.model_dump(),
+            about=self.about,
+            versions={
+                "elman": elman.__version__,
+                "torch": torch.__version__,
+                "python": platform.python_version(),
+            },
+        )
+        rundir.write_files(
+            directory,
+            config,
+            self._documents(),
+            self.model_.state_dict(),
+            self.history_.records,
+            self._page(config),
+        )
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a run directory. The network is on the CPU, wherever it was trained.
+
+        Raises:
+            RunDirectoryError: it is missing, damaged, or of another task or version.
+        """
+        path = Path(path)
+        before = newrun.identity(path)
+        try:
+            return cls._load(path)
+        except RunDirectoryError:
+            if newrun.identity(path) == before:
+                raise
+            return cls._load(path)  # another process put a new run there meanwhile
+
+    @classmethod
+    def _load(cls, path: Path) -> Self:
+        loaded = cls()
+        config = rundir.read_config(path, loaded._config_type)
+        try:
+            loaded.settings_ = loaded.set_params(**config.settings)._checked_settings()
+        except SettingError as error:
+            raise rundir.damaged(path / "config.json", str(error)) from None
+        loaded._restore(path, config)
+        with torch.device("meta"):  # shapes only: nothing is drawn, nothing allocated
+            model = loaded._new_network()
+        weights = rundir.read_weights(path, config, model.state_dict())
+        model.load_state_dict(weights, assign=True)
+        loaded.model_ = model.eval()
+        loaded.history_ = History(rundir.read_records(path))
+        loaded.about = config.about
+        return loaded
+
+    @abstractmethod
+    def _new_network(self) -> nn.Module:
+        """The network of `settings_` and of what was learned of the data, with new weights."""
+
+    @abstractmethod
+    def _config(self, **shared: Any) -> C:
+        """config.json, with what this task adds to what all share."""
+
+    @abstractmethod
+    def _documents(self) -> dict[str, Any]:
+        """What else was learned, as JSON by file name."""
+
+    @abstractmethod
+    def _restore(self, path: Path, config: C) -> None:
+        """Take back what `_config` and `_documents` gave."""
+
+    @abstractmethod
+    def _page(self, config: C) -> str:
+        """README.md of the run directory."""
+
+    def _checked_settings(self) -> S:
+        try:
+            values = {
+                name: value.item() if isinstance(value, np.generic) else value
+                for name, value in self.get_params().items()
+            }
+            return self._settings_type.model_validate(values)
+        except ValidationError as error:
+            raise SettingError(f"{type(self).__name__}: {first_problem(error)}") from None
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "model_"):
+            name = type(self).__name__
+            raise NotFittedError(f"this {name} knows nothing yet; call fit, or {name}.load")
+
+    def _learn(
+        self,
+        lesson: Lesson,
+        settings: S,
+        data: str,
+        report: Report | None,
+        checkpoint: str | Path | None,
+        resume: str | Path | bool,
+        **plan: bool,
+    ) -> History:
+        """Train, and raise where nothing came of it.
+
+        Args:
+            lesson, settings, report: see `elman.train.train`.
+            data: a digest of the data, the same where the data is the same.
+            checkpoint: file to note the training in. None for none.
+            resume: the file to go on from, or True for that of `checkpoint`.
+            plan: what `elman.train.Plan` takes besides.
+        """
+        identity = settings.model_dump(exclude=_MAY_CHANGE)
+        place = None
+        if checkpoint is not None:
+            source = checkpoint if resume is True else (resume or None)
+            place = Checkpoint(
+                Path(checkpoint),
+                {"task": self.task, **identity, "data": data},
+                None if source is None else Path(source),
+            )
+        elif resume:
+            raise SettingError("resume needs a checkpoint; say which file, checkpoint=...")
+        history = train(lesson, settings.plan(**plan), report=report, checkpoint=place)
+        if not history.records:
+            raise InterruptedTrainingError(
+                "interrupted before the first step ended; nothing was learned"
+            )
+        return history
+
+
+@contextmanager
+def seeded(seed: int, device: str) -> Iterator[torch.device]:
+    """The device to train on, with torch's random numbers from `seed`, and as before afterwards.
+
+    Raises:
+        SettingError: there is no such device here.
+    """
+    place = found_device(device)
+    with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
+        torch.default_generator.manual_seed(seed)
+        yield place
+
+
+def found_device(name: str) -> torch.device:
+    """The device of that name.
+
+    Raises:
+        SettingError: torch cannot use it here.
+    """
+    place = torch.device(name)
+    if place.type == "cpu":
+        return place
+    if place.type == "mps":
+        if not torch.backends.mps.is_available():
+            raise SettingError("device mps: torch cannot use it here; use cpu")
+        return place
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    index = int(name.partition(":")[2] or (torch.cuda.current_device() if count else 0))
+    if index >= count:
+        raise SettingError(f"device {name}: torch sees {count} CUDA devices here; use cpu")
+    return torch.device("cuda", index)
+
+
+def digest(*parts: object) -> str:
+    """SHA-256 of arrays, texts and lists of them, in hexadecimal."""
+    total = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            total.update(
+                f"{part.dtype}{part.shape}".encode() + np.ascontiguousarray(part).tobytes()
+            )
+        elif isinstance(part, (list, tuple)):
+            total.update(digest(*part).encode())
+        else:
+            total.update(repr(part).encode())
+    return total.hexdigest()

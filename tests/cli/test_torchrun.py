@@ -1,0 +1,65 @@
+"""`elman train` started by torchrun: two processes, one run, one voice."""
+
+import json
+import subprocess
+import sys
+from importlib import resources
+
+import pytest
+import torch
+
+from elman import Classifier
+
+pytestmark = pytest.mark.skipif(
+    not torch.distributed.is_available() or not torch.distributed.is_gloo_available(),
+    reason="needs torch.distributed with gloo",
+)
+TOLD = ["--text", "term", "--label", "label", "--group", "group", "--hidden-size", "32",
+        "--epochs", "8", "--lr", "0.015"]  # fmt: skip
+
+
+@pytest.fixture
+def torchrun(command):
+    """Run `elman ...` in two processes, to the end of both."""
+    _, environment = command
+
+    def call(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node",
+             "2", "-m", "elman", *map(str, arguments)],
+            env=environment | {"OMP_NUM_THREADS": "1"}, capture_output=True, encoding="utf-8",
+            timeout=200, check=False,
+        )  # fmt: skip
+
+    return call
+
+
+def test_two_processes_make_one_run(torchrun, elman, tmp_path):
+    terms = resources.files("elman.examples") / "data" / "terms_zh.csv"
+    run = tmp_path / "run"
+    with resources.as_file(terms) as path:
+        child = torchrun("train", "classify", path, *TOLD, "--out", run)
+        assert child.returncode == 0, child.stderr
+        assert "error" not in child.stderr.lower(), child.stderr
+        for word in ("data", "network", "training", "accuracy", "baseline", "saved"):
+            lines = [ln for ln in child.stdout.splitlines() if ln.startswith(f"  {word:<10} ")]
+            assert len(lines) == 1, word
+        assert child.stdout.count("  epoch 1/8  ") == 1
+        model = Classifier.load(run)
+        assert model.about.held_out.accuracy >= 0.8
+        assert model.about.held_out.majority <= 0.55
+        assert [record["epoch"] for record in model.history_.records] == list(
+            range(1, len(model.history_.records) + 1)
+        )
+        figures = json.loads(elman("evaluate", run, path, "--json").out)
+        assert figures["accuracy"] >= 0.8
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["run"]
+    assert [p.name for p in (run / "checkpoint").iterdir()] == ["last.safetensors"]
+
+
+def test_a_mistake_ends_both_in_its_line(torchrun, terms, tmp_path):
+    child = torchrun("train", "classify", terms, "--text", "nothing", "--label", "label",
+                     "--out", tmp_path / "run")  # fmt: skip
+    assert child.returncode != 0
+    assert f"error: {terms}: no column 'nothing'; the columns are" in child.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["terms.csv"]
