@@ -196,8 +196,8 @@ BAD = {
     "folder": (b"a folder", "cannot be read: Is a directory"),
 }
 SHORT = {
-    "one.txt": ("我".encode(), "at least 100 are needed: give a longer text"),
-    "short.txt": ("我爱你。\n".encode() * 20, "at least 100 are needed: give a longer text"),
+    "one.txt": ("我".encode(), "at least 100 are needed; give a longer one"),
+    "short.txt": ("我爱你。\n".encode() * 20, "at least 100 are needed; give a longer one"),
 }
 
 
@@ -355,8 +355,8 @@ def start(command):
     """Begin `python -m elman ...`, its output to be read as it comes."""
     children = []
 
-    def begin(*arguments, **options):
-        head, environment = command
+    def begin(*arguments, head=command[0], **options):
+        environment = command[1]
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
         children.append(subprocess.Popen([*head, *map(str, arguments)], env=environment, **options))
         return children[-1]
@@ -411,14 +411,21 @@ def test_a_reader_may_leave(start, written):
     assert child.stderr.read() == b""
 
 
-LONG = ["--epochs", "5", "--hidden-size", "160"]
+# writes a checkpoint after each step, however short the training
+EAGER = """
+from elman.cli import main
+from elman.train.checkpoint import Checkpoint
+Checkpoint.due = lambda self: True
+main()
+"""
+LONG = ["--epochs", "4", "--hidden-size", "160"]
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
-    """What a whole training makes; long enough for a checkpoint or two on the way."""
+    """What a whole training makes; long enough to stop it on the way."""
     folder = tmp_path_factory.mktemp("uninterrupted")
-    model = Generator(epochs=5, hidden_size=160)
+    model = Generator(epochs=4, hidden_size=160)
     train_on_text(model, read_text(EXAMPLE), 0.1)
     return learned(model.save(folder / "run"))
 
@@ -428,9 +435,9 @@ def test_ctrl_c_then_resume(start, elman, uninterrupted, tmp_path):
     out = tmp_path / "run"
     child = start("train", "generate", EXAMPLE, *LONG, "--out", out)
     got = b""
-    while b"epoch 1/5" not in got:
+    while b"epoch 1/4" not in got:
         got += read(child.stdout.fileno(), 1)
-    time.sleep(0.2)  # into the next epoch
+    time.sleep(0.05)  # into the next epoch
     child.send_signal(signal.SIGINT)
     text, err = child.communicate(timeout=30)
     assert child.returncode == 130, err
@@ -438,7 +445,7 @@ def test_ctrl_c_then_resume(start, elman, uninterrupted, tmp_path):
     assert f"saved in {out}; the same command with --resume goes on".encode() in err
     assert b"  bits  " in text
     part = Generator.load(out)
-    assert 1 <= len(part.history_.records) < 5
+    assert 1 <= len(part.history_.records) < 4
     assert len(elman("generate", out, "--length", "9").out) >= 10
     result = elman("train", "generate", EXAMPLE, *LONG, "--out", out, "--resume")
     assert (result.code, result.err) == (0, "")
@@ -450,14 +457,17 @@ def test_ctrl_c_then_resume(start, elman, uninterrupted, tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs Unix signals")
-def test_killed_then_resumed(start, elman, refused, uninterrupted, tmp_path):
+def test_killed_then_resumed(start, command, elman, refused, uninterrupted, tmp_path):
     out = tmp_path / "run"
-    child = start("train", "generate", EXAMPLE, *LONG, "--out", out)
+    head, _ = command
+    arguments = ["train", "generate", EXAMPLE, *LONG, "--out", out]
+    child = start(*arguments, head=[head[0], "-c", EAGER])
     until = time.monotonic() + 60
     while not (out / "checkpoint/unfinished.safetensors").exists():
         assert child.poll() is None
         assert time.monotonic() < until
         time.sleep(0.01)
+    time.sleep(0.1)
     child.kill()
     child.communicate(timeout=30)
     assert child.returncode == -signal.SIGKILL

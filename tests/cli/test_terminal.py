@@ -63,7 +63,8 @@ def test_a_bar_on_a_terminal(training):
     assert "\x1b[" in shown  # drawn over and over
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
     assert re.search(
-        r"training +━+ *.*epoch 3/3  loss \d\.\d{4}  lr 0\.00\d  eta at most \d+\.\d s", plain
+        r"training +━+ *.*epoch 3/3  loss \d\.\d{4}  \d+ steps/s  eta at most \d+\.\d s",
+        plain,
     )
     assert "held-out loss" not in plain
     assert re.search(r"accuracy   \d\.\d{3} on \d+ rows held out", plain)
@@ -75,7 +76,7 @@ def test_plain_lines_in_a_log(train):
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", result.out + result.err)
     epochs = re.findall(
         r"(?m)^  epoch (\d)/3  loss \d\.\d{4}  validation loss \d\.\d{4}  accuracy [01]\.\d{3}  "
-        r"lr 0\.02  \d+\.\d s  eta at most (\d+\.\d) s$",
+        r"lr 0\.02  \d+ steps/s  \d+\.\d s  eta at most (\d+\.\d) s$",
         result.out,
     )
     assert [number for number, _ in epochs] == ["1", "2", "3"]
@@ -136,6 +137,6 @@ def test_a_word_now_and_then_inside_a_long_epoch(capsys, monkeypatch):
         log(Progress(1, 2, step, 20, 0.5, now[0], 0.004))
     told = capsys.readouterr().out.splitlines()
     assert told == [
-        "  epoch 1/2  step 8/20  loss 0.5000  lr 0.004  16.0 s  eta at most 64.0 s",
-        "  epoch 1/2  step 16/20  loss 0.5000  lr 0.004  32.0 s  eta at most 48.0 s",
+        "  epoch 1/2  step 8/20  loss 0.5000  lr 0.004  0.5 steps/s  16.0 s  eta at most 64.0 s",
+        "  epoch 1/2  step 16/20  loss 0.5000  lr 0.004  0.5 steps/s  32.0 s  eta at most 48.0 s",
     ]

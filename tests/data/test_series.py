@@ -129,7 +129,7 @@ def test_one_row_has_no_step():
     for time in ("5", "2024-01"):
         got = series(time)
         assert got.labels == [time]
-        with pytest.raises(DataError, match=r"^f\.csv: .* 't' .* at least two rows, or leave out"):
+        with pytest.raises(DataError, match=r"^f\.csv: .* 't' .* at least two rows"):
             got.next_times(1)
     assert "cannot be read" in refused("x")
 
@@ -269,7 +269,7 @@ def test_a_date_is_not_written_like_what_is_none():
 # -- times that are not
 
 
-SPACED = ", or leave out --time to take the rows as equally spaced"
+SPACED = "; only a model trained without --time takes rows as equally spaced"
 FILL = f": fill in the missing row(s){SPACED}"
 MEND = f": mend the time or remove the row{SPACED}"
 

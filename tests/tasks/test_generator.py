@@ -412,11 +412,11 @@ def test_held_out_is_the_end_of_the_text():
 
 
 def test_too_short():
-    short = "at least 100 are needed: give a longer text"
+    short = "at least 100 are needed; give a longer one"
     Generator(**SMALL | {"epochs": 1}).fit("a" * 105)
-    with pytest.raises(DataError, match=f"104 characters, of which 99 characters .*{short}"):
+    with pytest.raises(DataError, match=f"too short: 99 characters .*{short}"):
         Generator(**SMALL).fit("a" * 104)
-    with pytest.raises(DataError, match=f"660 characters, of which 2[0-9] words .*{short}"):
+    with pytest.raises(DataError, match=f"too short: 2[0-9] words .*{short}"):
         Generator(**SMALL, level="word").fit("incomprehensibilities " * 30)
     for empty in ("", [], [""]):
         with pytest.raises(DataError, match=short):
@@ -712,7 +712,7 @@ def test_interrupted(writer):
 
 
 @pytest.mark.parametrize("more", [{}, {"dropout": 0.2, "num_layers": 2}, {"level": "word"}])
-@pytest.mark.parametrize("stops", [[1], [5, 7], [40], [60, 30]])
+@pytest.mark.parametrize("stops", [[1], [5, 7, 60]])
 def test_resumed_bit_for_bit(tmp_path, more, stops):
     arguments = SMALL | {"batch_size": 2} | more
     whole = Generator(**arguments).fit(TEXT)
@@ -783,7 +783,9 @@ def test_a_file_held_out_at_its_end(tmp_path):
     assert about.held_out.figure("bits_per_character") == judgement.bits_per_character
     assert about.held_out.rows == len(unseen)
     path.write_text("我爱你")
-    with pytest.raises(DataError, match=r"poem\.txt: the text has .*at least 100 are needed"):
+    with pytest.raises(
+        DataError, match=r"poem\.txt: the text is too short: .*at least 100 are needed"
+    ):
         train_on_text(Generator(), read_text(path), 0.2)
 
 

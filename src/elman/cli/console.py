@@ -30,14 +30,13 @@ def training_progress() -> "Iterator[Callable[[Progress], None]]":
     if not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
         yield Log()
         return
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as Bar
 
     bar = Bar(
         TextColumn("  training  "),
-        BarColumn(bar_width=30),
+        BarColumn(bar_width=16),
         TextColumn("{task.description}"),
-        TimeElapsedColumn(),
         transient=True,
     )
     with bar:
@@ -50,7 +49,7 @@ def training_progress() -> "Iterator[Callable[[Progress], None]]":
                 total=progress.epochs * progress.steps,
                 completed=done,
                 description=f"epoch {progress.epoch}/{progress.epochs}  loss {progress.loss:.4f}  "
-                f"lr {progress.lr:.2g}  eta at most {_time(progress.eta)}",
+                f"{_rate(progress)}  eta at most {_time(progress.eta)}",
             )
             if progress.record:
                 last[:] = [progress]
@@ -103,7 +102,16 @@ def _tell_epoch(progress: "Progress") -> None:
 
 
 def _pace(progress: "Progress") -> str:
-    return f"lr {progress.lr:.2g}  {_time(progress.elapsed)}  eta at most {_time(progress.eta)}"
+    """How fast it goes, how long it took and may take."""
+    return (
+        f"lr {progress.lr:.2g}  {_rate(progress)}  {_time(progress.elapsed)}  "
+        f"eta at most {_time(progress.eta)}"
+    )
+
+
+def _rate(progress: "Progress") -> str:
+    rate = progress.rate
+    return f"{rate:.0f} steps/s" if rate >= 10 else f"{rate:.2g} steps/s"
 
 
 def _time(seconds: float) -> str:
@@ -120,7 +128,8 @@ def _time(seconds: float) -> str:
 
 def _sample(text: str) -> str:
     """A sample on one line."""
-    return f"  {'sample':<10} {text.replace(chr(10), '⏎')}"
+    shown = "".join("⏎" if c == "\n" else c if c.isprintable() else "·" for c in text)
+    return f"  {'sample':<10} {shown}"
 
 
 def print_report(report: "Report") -> None:

@@ -42,15 +42,17 @@ def evaluate(
 
     torch.set_num_threads(threads)
     model: Any = load(run)
+    asked = {
+        "text": text, "sequence": sequence, "id": id, "time": time, "values": values,
+        "label": label,
+    }  # fmt: skip
     if isinstance(model, Classifier):
-        asked = {
-            "text": text, "sequence": sequence, "id": id, "time": time, "values": values,
-            "label": label,
-        }  # fmt: skip
         _classifier(model, file, asked, encoder, encoding, as_json)
     elif isinstance(model, Generator):
+        options.refuse(model.task, asked | {"encoder": encoder})
         _generator(model, file, encoding, as_json)
     else:
+        options.refuse(model.task, asked | {"encoder": encoder, "time": None})
         _forecaster(model, file, time, encoding, as_json)
 
 
@@ -111,6 +113,8 @@ def _forecaster(
         return
     if seen:
         line("learned", f"from {rows_in_words(series, 0, seen)}: these are not judged")
+    if model.may_have_learned(series.values):
+        line("beware", "it begins like the series learned from, so the model may know these rows")
     judged = rows_in_words(series, evaluation.first + 1, len(series.values))
     line("judged", f"{judged}, as they follow an origin")
     print_evaluation(evaluation, model.columns_)

@@ -39,5 +39,7 @@ def generate(
     try:
         for token in written:
             print(token, end="", flush=True)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
     finally:
         print()

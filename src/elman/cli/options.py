@@ -1,9 +1,12 @@
 """Arguments that several commands share; the defaults stand in the commands."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+from elman.errors import SettingError
 
 RunDir = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")]
 Encoding = Annotated[str, typer.Option(help="Of the file, for example gb18030.")]
@@ -71,3 +74,14 @@ Deterministic = Annotated[
 Forward = Annotated[  # of the tasks that look ahead: there, reading from the end is no option
     bool, typer.Option("--bidirectional", hidden=True)
 ]
+
+
+def refuse(task: str, asked: Mapping[str, object]) -> None:
+    """Options that mean nothing for a task are a mistake, not to be passed over.
+
+    Raises:
+        SettingError: one has a value.
+    """
+    for name, value in asked.items():
+        if value:
+            raise SettingError(f"--{name}: means nothing for a run of the task {task!r}")

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
@@ -13,8 +14,20 @@ from elman.errors import DataError, RunDirectoryError, SettingError
 if TYPE_CHECKING:
     from elman.data import Table
 
-# From a file to blocks of rows, each with the answers to them, and the names of the answers.
-Answerer = tuple[list[str], "Callable[[Path], Iterator[tuple[Table, list[list[Any]]]]]"]
+
+@dataclass(frozen=True)
+class Answerer:
+    """What a model says of files.
+
+    Attributes:
+        added: the names of the answers.
+        blocks: from a file to blocks of its rows, each with the answers to them.
+        form: of the answers that are numbers.
+    """
+
+    added: list[str]
+    blocks: "Callable[[Path], Iterator[tuple[Table, list[list[Any]]]]]"
+    form: str
 
 
 def predict(
@@ -56,23 +69,25 @@ def predict(
 
     torch.set_num_threads(threads)
     model = load(run)
+    asked = {"text": text, "sequence": sequence, "id": id, "time": time, "values": values}
     if isinstance(model, Classifier):
-        asked = {"text": text, "sequence": sequence, "id": id, "time": time, "values": values}
-        added, blocks = _classifying(model, asked, encoder, encoding)
+        options.refuse(model.task, {"steps": steps})
+        answerer = _classifying(model, asked, encoder, encoding)
     elif isinstance(model, Forecaster):
-        added, blocks = _forecasting(model, time, steps, encoding)
+        options.refuse(model.task, asked | {"encoder": encoder, "time": None})
+        answerer = _forecasting(model, time, steps, encoding)
     else:
         raise RunDirectoryError(
             f"{run}: a run of the task {model.task!r}, which writes text; use elman generate"
         )
     if not input.is_dir():
-        rows = _write_one(input, output, added, blocks)
+        rows = _write_one(input, output, answerer)
         if output is not None:
             print(f"{rows} rows with their answers in {output}", file=sys.stderr)
         return
     if output is None:
         raise SettingError(f"{input}: is a folder; say with -o which folder the answers go to")
-    _write_folder(files_in(input), input, output, added, blocks)
+    _write_folder(files_in(input), input, output, answerer)
 
 
 def _classifying(model: Any, asked: dict[str, Any], encoder: str | None, encoding: str) -> Answerer:
@@ -88,7 +103,7 @@ def _classifying(model: Any, asked: dict[str, Any], encoder: str | None, encodin
         for table in [read_table(file, encoding)] if whole else read_blocks(file, encoding):
             yield answers(model, table, columns)
 
-    return answer_columns(model), blocks
+    return Answerer(answer_columns(model), blocks, ".6f")
 
 
 def _forecasting(model: Any, time: str | None, steps: int | None, encoding: str) -> Answerer:
@@ -107,33 +122,28 @@ def _forecasting(model: Any, time: str | None, steps: int | None, encoding: str)
         table = read_table(file, encoding)
         yield answers(model, table, read_series(table, model.columns_, time), steps or horizon)
 
-    return answer_columns(model.columns_), blocks
+    return Answerer(answer_columns(model.columns_), blocks, ".9g")
 
 
-def _write_one(
-    source: Path,
-    output: Path | None,
-    added: list[str],
-    blocks: "Callable[[Path], Iterator[tuple[Table, list[list[Any]]]]]",
-) -> int:
+def _write_one(source: Path, output: Path | None, answerer: Answerer) -> int:
     """Write the answers to one file; how many there are."""
     from elman.data import kind_of, open_output
 
-    found = blocks(source)
+    found = answerer.blocks(source)
     first = next(found)  # what is wrong with the input shows before an output is begun
     if output is None:
-        return _write_rows(sys.stdout, kind_of(source), first, found, added)
+        return _write_rows(sys.stdout, kind_of(source), first, found, answerer)
     kind = kind_of(output) if output.suffix else kind_of(source)
     with open_output(output, [source]) as stream:
-        return _write_rows(stream, kind, first, found, added)
+        return _write_rows(stream, kind, first, found, answerer)
 
 
-def _write_rows(stream: TextIO, kind: Any, first: Any, rest: Any, added: list[str]) -> int:
+def _write_rows(stream: TextIO, kind: Any, first: Any, rest: Any, of: Answerer) -> int:
     from itertools import chain
 
     from elman.data import row_writer
 
-    writer = row_writer(stream, kind, first[0].columns, added, first[0].path)
+    writer = row_writer(stream, kind, first[0].columns, of.added, first[0].path, of.form)
     rows = 0
     for table, of_table in chain([first], rest):
         writer.write(table, of_table)
@@ -145,8 +155,7 @@ def _write_folder(
     files: list[Path],
     source: Path,
     output: Path,
-    added: list[str],
-    blocks: "Callable[[Path], Iterator[tuple[Table, list[list[Any]]]]]",
+    answerer: Answerer,
 ) -> None:
     """Write the answers to each file under its name; one that cannot be read stops no other."""
     try:
@@ -158,7 +167,7 @@ def _write_folder(
     done = 0
     for file in files:
         try:
-            rows = _write_one(file, output / file.name, added, blocks)
+            rows = _write_one(file, output / file.name, answerer)
         except DataError as error:
             print("error:", " ".join(str(error).split()), file=sys.stderr)
             continue

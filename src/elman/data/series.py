@@ -75,7 +75,7 @@ class Series:
         if steps is None:
             raise DataError(
                 f"{self.path}: the times that follow in column {self.time!r} cannot be known from "
-                f"{len(rows)} row; give at least two rows, or leave out --time"
+                f"{len(rows)} row; give at least two rows"
             )
         try:
             return [steps.after(k) for k in range(1, n + 1)]
@@ -117,8 +117,7 @@ def read_series(table: Table, targets: Sequence[str], time: str | None = None) -
             raise DataError(f"{table.path}: column {name!r} is named twice; name it once")
         if name == time:
             raise DataError(
-                f"{table.path}: column {name!r} is named as the time and as a value; name "
-                "another, or leave out --time"
+                f"{table.path}: column {name!r} is named as the time and as a value; name another"
             )
     if time is None:
         labels = [str(row) for row in range(1, len(table.rows) + 1)]
@@ -174,8 +173,8 @@ def _steps(table: Table, column: str) -> "_NumberSteps | _DateSteps | None":
     came, regular, remedy = steps.fault(odd)
     raise DataError(
         f"{table.place(odd + 1)}: time {shortened(texts[odd + 1])} follows "
-        f"{shortened(texts[odd])}, a step of {came} where {before} {regular}: {remedy}, or leave "
-        "out --time to take the rows as equally spaced"
+        f"{shortened(texts[odd])}, a step of {came} where {before} {regular}: {remedy}; only a "
+        "model trained without --time takes rows as equally spaced"
     )
 
 

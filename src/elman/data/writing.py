@@ -32,10 +32,11 @@ def row_writer(
     columns: Sequence[str],
     added: Sequence[str],
     source: Path | None = None,
+    form: str = ".6f",
 ) -> RowWriter:
     """A writer of rows with answers beside them.
 
-    CSV and TSV begin with the names of the columns; a float among the answers has six decimals.
+    CSV and TSV begin with the names of the columns.
     A line of JSONL is the record as it was read, its types kept, with the answers as JSON values
     added; rows that come from CSV or TSV are strings there.
 
@@ -45,6 +46,7 @@ def row_writer(
         columns: those of the tables to come.
         added: the names of the answers.
         source: the file of the columns, for the error.
+        form: of the floats among the answers in CSV and TSV. Default: ".6f".
 
     Raises:
         DataError: a name to add is that of a column.
@@ -67,7 +69,7 @@ def row_writer(
             raise DataError(f"{where}there is a column {name!r} already; rename it")
         seen.add(name)
     if kind in DELIMITERS:
-        return _DelimitedWriter(stream, DELIMITERS[kind], columns, added)
+        return _DelimitedWriter(stream, DELIMITERS[kind], columns, added, form)
     if kind == "jsonl":
         return _JsonWriter(stream, columns, added)
     raise SettingError(f"row_writer: kind should be one of {get_args(Kind)}, got {kind!r}")
@@ -75,10 +77,15 @@ def row_writer(
 
 class _DelimitedWriter:
     def __init__(
-        self, stream: TextIO, delimiter: str, columns: Sequence[str], added: Sequence[str]
+        self,
+        stream: TextIO,
+        delimiter: str,
+        columns: Sequence[str],
+        added: Sequence[str],
+        form: str,
     ) -> None:
         self._write = delimited_writer(stream, delimiter)
-        self._columns, self._added = list(columns), list(added)
+        self._columns, self._added, self._form = list(columns), list(added), form
         self._begun = False
 
     def write(self, table: Table, answers: Sequence[Sequence[object]]) -> None:
@@ -88,7 +95,7 @@ class _DelimitedWriter:
             self._begun = True
         for row, of_row in zip(table.rows, answers, strict=True):
             _count(of_row, self._added)
-            self._write([*(row[k] for k in order), *map(_field, of_row)])
+            self._write([*(row[k] for k in order), *(_field(a, self._form) for a in of_row)])
 
 
 class _JsonWriter:
@@ -137,6 +144,6 @@ def _plain(value: object) -> object:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _field(value: object) -> str:
+def _field(value: object, form: str) -> str:
     plain = _plain(value)
-    return f"{plain:.6f}" if isinstance(plain, float) else as_text(plain)
+    return format(plain, form) if isinstance(plain, float) else as_text(plain)

@@ -115,12 +115,19 @@ class GeneratorConfig(RunConfig):
 
 
 class Learned(BaseModel):
-    """Which rows a forecaster learned from: by their number, and a digest of their values."""
+    """Which rows a forecaster learned from.
+
+    Attributes:
+        rows: how many.
+        sha256: a digest of their values.
+        head: the same of the first of them.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     rows: StrictInt = Field(ge=1)
     sha256: StrictStr
+    head: StrictStr
 
 
 class ForecasterConfig(RunConfig):

@@ -42,6 +42,11 @@ class Progress:
     sample: str | None = None
 
     @property
+    def rate(self) -> float:
+        """Steps a second so far."""
+        return ((self.epoch - 1) * self.steps + self.step) / max(self.elapsed, 1e-9)
+
+    @property
     def eta(self) -> float:
         """Seconds to the last epoch at the rate so far; early stopping may come sooner."""
         done = (self.epoch - 1) * self.steps + self.step

@@ -10,7 +10,8 @@ import numpy as np
 from elman.data import Series, Table
 from elman.errors import DataError
 from elman.tasks.config import About, DataFacts, HeldOut
-from elman.tasks.forecast.forecaster import Forecaster, TooShortError
+from elman.tasks.forecast.forecaster import Forecaster
+from elman.tasks.forecast.inputs import TooShortError
 from elman.tasks.forecast.judge import Evaluation
 from elman.train import Report
 

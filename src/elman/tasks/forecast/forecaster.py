@@ -11,7 +11,14 @@ from elman.models import SequenceRegressor
 from elman.tasks import rundir
 from elman.tasks.config import About, ForecasterConfig, Learned
 from elman.tasks.forecast.frame import Frame
-from elman.tasks.forecast.inputs import SPARE, as_json, as_series, fitted_rows, least_rows
+from elman.tasks.forecast.inputs import (
+    SPARE,
+    TooShortError,
+    as_json,
+    as_series,
+    fitted_rows,
+    least_rows,
+)
 from elman.tasks.forecast.judge import KEPT, Evaluation, evaluated, interval
 from elman.tasks.forecast.lesson import ForecasterLesson, new_network
 from elman.tasks.forecast.live import Live
@@ -20,6 +27,8 @@ from elman.tasks.forecast.page import forecaster_page
 from elman.tasks.settings import ForecasterSettings
 from elman.tasks.task import Task, digest, seeded
 from elman.train import Report
+
+_HEAD = 32  # rows that tell a series from another
 
 
 class Forecaster(Task[ForecasterSettings, ForecasterConfig]):
@@ -125,6 +134,16 @@ class Forecaster(Task[ForecasterSettings, ForecasterConfig]):
         self.device = device
         self.about = About()
 
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn, 1.6 or newer, asks of an estimator."""
+        from sklearn.utils import InputTags, Tags, TargetTags
+
+        return Tags(
+            estimator_type=None,
+            target_tags=TargetTags(required=False),
+            input_tags=InputTags(one_d_array=True),
+        )
+
     def fit(
         self,
         X: Any,
@@ -168,7 +187,7 @@ class Forecaster(Task[ForecasterSettings, ForecasterConfig]):
             )
         self.settings_, self.frame_, self.columns_ = settings, frame, list(names)
         self.model_, self.history_, self.about = model, history, About()
-        self.learned_ = Learned(rows=len(values), sha256=data)
+        self.learned_ = Learned(rows=len(values), sha256=data, head=digest(values[:_HEAD].copy()))
         self._step = np.abs(np.diff(values, axis=0)).mean(0)
         self.residuals_ = self._errors(values)[fitted - 1 :]
         self.residuals_ = self.residuals_[-(KEPT + settings.horizon) :]
@@ -180,7 +199,7 @@ class Forecaster(Task[ForecasterSettings, ForecasterConfig]):
         horizon, season = settings.horizon, settings.season
         fitted = fitted_rows(len(y), horizon, settings.validation)
         frame = None
-        if fitted >= 2 * horizon + SPARE:
+        if fitted >= max(2 * horizon, (season or 1) + horizon) + SPARE:
             frame = Frame.of(y[:fitted], horizon, season)
             if fitted >= max(frame.seasons) + horizon + SPARE:
                 return frame, fitted
@@ -288,6 +307,11 @@ class Forecaster(Task[ForecasterSettings, ForecasterConfig]):
         y, rows = as_series(X), self.learned_.rows
         return len(y) >= rows and digest(np.ascontiguousarray(y[:rows])) == self.learned_.sha256
 
+    def may_have_learned(self, X: Any) -> bool:
+        """Whether a series begins like the one learned from, without being that one and more."""
+        y = as_series(X)
+        return not self.has_learned(y) and digest(y[:_HEAD].copy()) == self.learned_.head
+
     def widen(self, X: Any) -> None:
         """Let the intervals rest on the rows too that came after those learned from.
 
@@ -364,19 +388,3 @@ class Forecaster(Task[ForecasterSettings, ForecasterConfig]):
 
     def _page(self, config: ForecasterConfig) -> str:
         return forecaster_page(config, self.history_, self.describe())
-
-
-class TooShortError(DataError):
-    """A series has too few rows to learn from.
-
-    Attributes:
-        least: how many it must have.
-        task: what for, in words.
-    """
-
-    def __init__(self, rows: int, least: int, task: str) -> None:
-        super().__init__(
-            f"the series has {rows} rows to learn from; to {task} at least {least} are needed: "
-            "give more rows, or a smaller horizon or season (--horizon, --season)"
-        )
-        self.least, self.task = least, task

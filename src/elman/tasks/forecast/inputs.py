@@ -11,6 +11,22 @@ SPARE = 10  # rows above what the equations need, to learn from and to stop by
 _LARGEST = 1e100  # of a value: its square is still a number
 
 
+class TooShortError(DataError):
+    """A series has too few rows to learn from.
+
+    Attributes:
+        least: how many it must have.
+        task: what for, in words.
+    """
+
+    def __init__(self, rows: int, least: int, task: str) -> None:
+        super().__init__(
+            f"the series has {rows} rows to learn from; to {task} at least {least} are needed: "
+            "give more rows, or a smaller horizon or season (--horizon, --season)"
+        )
+        self.least, self.task = least, task
+
+
 def fitted_rows(rows: int, horizon: int, validation: float) -> int:
     """How many of the rows to learn from teach; the others tell when to stop."""
     return rows - max(math.ceil(validation * rows), horizon + SPARE)
@@ -36,7 +52,7 @@ def as_series(X: Any) -> np.ndarray:
         DataError: they are no numbers, or one is missing.
     """
     try:
-        y = np.ascontiguousarray(X, dtype=np.float64)
+        y = np.asarray(X, dtype=np.float64, order="C")
     except (TypeError, ValueError):
         raise DataError(f"X should be numbers, (T,) or (T, C), got {X!r:.60}") from None
     y = y[:, None] if y.ndim == 1 else y

@@ -185,9 +185,10 @@ class Generator(Task[GeneratorSettings, GeneratorConfig]):
         ids, held_ids = ids_of(vocabulary, stay), ids_of(vocabulary, held, begin=True)
         if len(ids) < LEAST or len(held_ids) < 2:
             raise DataError(
-                f"the text has {len(text)} characters, of which {len(ids)} "
-                f"{'characters' if settings.level == 'char' else 'words'} remain to learn from; "
-                f"at least {LEAST} are needed: give a longer text"
+                f"the text is too short: {len(ids)} "
+                f"{'characters' if settings.level == 'char' else 'words'} are left to learn from "
+                f"once a part to judge by is held out, at least {LEAST} are needed; give a "
+                "longer one"
             )
         if (unknown := float((ids == 0).mean())) > 0.5:
             raise DataError(
@@ -219,14 +220,16 @@ class Generator(Task[GeneratorSettings, GeneratorConfig]):
 
         Args:
             prompt: any text; what is not in the vocabulary is read as `<unk>`. It is taken to
-                stand at the beginning of a line.
+                stand at the beginning of a line. Of words: a blank at its end is taken for that
+                before the next word.
             length: how many tokens to write: characters or words.
             temperature: below 1 surer, above 1 bolder; 0 always takes the likeliest.
                 Default: 0.8.
             top_k: choose among so many of the likeliest; 0 for all. Default: 0.
             top_p: choose among the fewest likeliest that together have this probability.
                 Default: 1, all.
-            seed: the same seed writes the same. Default: None, another text each time.
+            seed: from 0 to 2**63 - 1; the same seed writes the same. Default: None, another text
+                each time.
 
         Raises:
             NotFittedError: before `fit` or `load`.
