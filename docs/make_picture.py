@@ -42,10 +42,10 @@ def pair(model: Classifier, examples: Examples) -> tuple[str, str]:
     """The term and the counterfeit to draw."""
     _, held = grouped_split(examples.labels, examples.groups, 0.2, model.random_state)
     held_out = examples.subset(held)
-    answers = model.predict(held_out.texts).tolist()
+    answers = model.predict(held_out.inputs).tolist()
     right: dict[str, dict[str, str]] = {}
     for text, label, group, answer in zip(
-        held_out.texts, held_out.labels, held_out.groups, answers, strict=True
+        held_out.inputs, held_out.labels, held_out.groups, answers, strict=True
     ):
         if answer == label and 5 <= len(text) <= 6:
             right.setdefault(group, {})[label] = text
@@ -57,7 +57,7 @@ def reading(model: Classifier, text: str) -> tuple[torch.Tensor, list[float]]:
     """The states after each character, (L, H), and the probability of "real" at each."""
     network = model.model_
     with torch.inference_mode():
-        tokens = torch.tensor([model.vocabulary_.encode(text)])
+        tokens = torch.tensor([model.reader_.vocabulary.encode(text)])
         states, _ = network.rnn(network.embedding(tokens))  # (1, L, H)
         p = network.linear(states[0]).softmax(1)[:, model.classes_.tolist().index("real")]
     assert abs(p[-1].item() - model.predict_proba([text])[0][1]) < 1e-6

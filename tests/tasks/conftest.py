@@ -1,10 +1,12 @@
 """A small classifier that learned something, for the tests that need one."""
 
 import itertools
+import random
 
 import pytest
 
-from elman import Classifier
+from elman import Classifier, Generator
+from tests.tasks import generators
 
 TEXTS = ["".join(p) for p in itertools.permutations("头痛发热咳", 3)]
 LABELS = ["rise" if text < text[::-1] else "fall" for text in TEXTS]
@@ -35,3 +37,18 @@ def fitted():
 def saved(fitted, tmp_path):
     """A run directory of its own."""
     return fitted.save(tmp_path / "run")
+
+
+@pytest.fixture(scope="session")
+def writer():
+    """Trained once; tests must not change it."""
+    return Generator(**generators.SMALL).fit(generators.TEXT)
+
+
+@pytest.fixture(scope="session")
+def prose():
+    """One of words; tests must not change it."""
+    rng = random.Random(0)
+    words = ["the cat", "a dog", "sat", "ran", "on a mat", "home"]
+    text = "\n".join(" ".join(rng.choices(words, k=5)) + "." for _ in range(60))
+    return Generator(**generators.SMALL, level="word").fit(text)

@@ -20,7 +20,7 @@ BAD_SETTINGS = [
     ("device", "gpu"), ("device", "cuda:x"), ("device", 0), ("device", None), ("weight_decay", -1),
     ("weight_decay", math.inf), ("label_smoothing", 1), ("clip", 0), ("clip", math.nan),
     ("clip", None), ("patience", 0), ("validation", 0), ("validation", 1), ("validation", [0.1]),
-    ("random_state", -1), ("random_state", 2**32), ("random_state", None), ("random_state", 0.5),
+    ("random_state", -1), ("random_state", 2**32), ("random_state", 0.5),
 ]  # fmt: skip
 
 

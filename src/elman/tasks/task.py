@@ -178,6 +178,8 @@ class Task(ABC, Generic[S, C]):
                 name: value.item() if isinstance(value, np.generic) else value
                 for name, value in self.get_params().items()
             }
+            if values["random_state"] is None:
+                values["random_state"] = int(np.random.SeedSequence().generate_state(1)[0])
             return self._settings_type.model_validate(values)
         except ValidationError as error:
             raise SettingError(f"{type(self).__name__}: {first_problem(error)}") from None

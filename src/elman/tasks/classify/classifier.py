@@ -56,7 +56,7 @@ class Classifier(Task[ClassifierSettings, ClassifierConfig]):
         clip: the largest norm of the gradient. Default: 1.
         patience: epochs without a lower held-out loss before stopping. Default: 8.
         validation: share of the groups held out for that. Default: 0.1.
-        random_state: the seed. Default: 0.
+        random_state: the seed; None draws one. Default: 0.
         device: "cpu", "cuda", "cuda:1", "mps". Default: "cpu".
 
     Attributes:
@@ -110,7 +110,7 @@ class Classifier(Task[ClassifierSettings, ClassifierConfig]):
         clip: float = 1.0,
         patience: int = 8,
         validation: float = 0.1,
-        random_state: int = 0,
+        random_state: int | None = 0,
         device: str = "cpu",
     ) -> None:
         self.level = level

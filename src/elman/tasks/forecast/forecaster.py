@@ -61,7 +61,7 @@ class Forecaster(Task[ForecasterSettings, ForecasterConfig]):
         clip: the largest norm of the gradient. Default: 1.
         patience: epochs without a lower held-out loss before stopping. Default: 30.
         validation: share of the rows, the last, held out for that. Default: 0.15.
-        random_state: the seed. Default: 0.
+        random_state: the seed; None draws one. Default: 0.
         device: "cpu", "cuda", "cuda:1", "mps". Default: "cpu".
 
     Attributes:
@@ -111,7 +111,7 @@ class Forecaster(Task[ForecasterSettings, ForecasterConfig]):
         clip: float = 1.0,
         patience: int = 30,
         validation: float = 0.15,
-        random_state: int = 0,
+        random_state: int | None = 0,
         device: str = "cpu",
     ) -> None:
         self.horizon = horizon

@@ -75,7 +75,7 @@ class Generator(Task[GeneratorSettings, GeneratorConfig]):
         clip: the largest norm of the gradient. Default: 1.
         patience: epochs without a lower held-out loss before stopping. Default: 3.
         validation: share of the text, at its end, held out for that. Default: 0.05.
-        random_state: the seed. Default: 0.
+        random_state: the seed; None draws one. Default: 0.
         device: "cpu", "cuda", "cuda:1", "mps". Default: "cpu".
 
     Attributes:
@@ -117,7 +117,7 @@ class Generator(Task[GeneratorSettings, GeneratorConfig]):
         clip: float = 1.0,
         patience: int = 3,
         validation: float = 0.05,
-        random_state: int = 0,
+        random_state: int | None = 0,
         device: str = "cpu",
     ) -> None:
         self.level = level
