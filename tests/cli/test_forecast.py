@@ -67,7 +67,7 @@ def test_what_training_says(fit, tmp_path):
         "from rows 1 to 80 (2010-01 to 2016-08), the last of them to tell when to stop",
         "rows 81 to 100 (2016-09 to 2018-04), never learned from",
         "18 rows, from each of which 3 steps are forecast",
-        "naive, ", "against the better one", "of the values; 90% were asked for",
+        "naive, ", "against the better of these", "of the values; 90% were asked for",
         f"saved      {tmp_path / 'run'}",
     ):  # fmt: skip
         assert said in result.out, said
@@ -80,7 +80,7 @@ def test_what_training_says(fit, tmp_path):
     assert "rows 1 to 80" in page
     model = Forecaster.load(tmp_path / "run")
     assert model.learned_.rows == 80
-    assert f"{model.evaluate(numbers(100)).skill():+.3f} against" in result.out
+    assert f"{model.evaluate(numbers(100)).skill():+.3f}, mean of the columns" in result.out
     assert model.about.held_out.figure("skill") == model.evaluate(numbers(100)).skill()
 
 

@@ -172,7 +172,8 @@ def test_a_column_of_time_that_is_no_name(refused, trained, file, tmp_path):
     config["about"]["columns"]["time"] = ["year"]
     (run / "config.json").write_text(json.dumps(config), "utf-8")
     for command in ("predict", "evaluate"):
-        assert "no column" in refused(command, run, file)
+        line = refused(command, run, file)
+        assert f"{run}/config.json: damaged: about: columns: 'time' should be one" in line
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everywhere")

@@ -1,6 +1,9 @@
 """`--resume`: a training stopped at any step goes on to the same bytes; what lies there is safe."""
 
+import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -268,3 +271,31 @@ def test_deterministic_alone_changes_nothing_on_a_cpu(process, train, terms, tmp
     child = process("train", "classify", terms, *told, "--deterministic", "--out", tmp_path / "run")
     assert (child.returncode, child.stderr) == (0, "")
     assert essence(tmp_path / "run") == essence(tmp_path / "plain")
+
+
+def test_a_finished_training_told_otherwise_is_written_anew(train, whole, elman, terms, tmp_path):
+    """The same rows under other names of columns: the run should say those."""
+    renamed = tmp_path / "renamed.csv"
+    text = terms.read_text("utf-8").replace("term,label,group", "a,b,c", 1)
+    renamed.write_text(text, "utf-8")
+    before = Classifier.load(tmp_path / "whole").about
+    same = train("whole", *SLOW, "--resume")
+    assert "  unchanged " in same.out
+    result = elman("train", "classify", renamed, "--text", "a", "--label", "b", "--group", "c",
+                   "--hidden-size", "8", "--embedding-size", "8", "--lr", "0.02", *SLOW, "--out",
+                   tmp_path / "whole", "--resume")  # fmt: skip
+    assert result.code == 0, result.err
+    assert "  saved " in result.out
+    after = Classifier.load(tmp_path / "whole").about
+    assert before.columns == {"text": "term", "label": "label", "group": "group"}
+    assert after.columns == {"text": "a", "label": "b", "group": "c"}
+
+
+def test_what_killed_processes_left_is_cleared(train, tmp_path):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    for number in (gone.pid, os.getpid()):
+        (tmp_path / f".run.partial-{number}-00000000").mkdir()
+    assert train("run").code == 0
+    left = [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
+    assert left == [f".run.partial-{os.getpid()}-00000000"]

@@ -1,6 +1,9 @@
 """`elman train` started by torchrun: two processes, one run, one voice."""
 
 import json
+import os
+import shutil
+import signal
 import subprocess
 import sys
 from importlib import resources
@@ -18,6 +21,13 @@ TOLD = ["--text", "term", "--label", "label", "--group", "group", "--hidden-size
         "--epochs", "8", "--lr", "0.015"]  # fmt: skip
 
 
+QUICK = ["--text", "term", "--label", "label", "--hidden-size", "8", "--embedding-size", "8"]
+TOGETHER = [
+    sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m",
+    "elman",
+]  # fmt: skip
+
+
 @pytest.fixture
 def torchrun(command):
     """Run `elman ...` in two processes, to the end of both."""
@@ -25,10 +35,8 @@ def torchrun(command):
 
     def call(*arguments):
         return subprocess.run(
-            [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node",
-             "2", "-m", "elman", *map(str, arguments)],
-            env=environment | {"OMP_NUM_THREADS": "1"}, capture_output=True, encoding="utf-8",
-            timeout=200, check=False,
+            [*TOGETHER, *map(str, arguments)], env=environment | {"OMP_NUM_THREADS": "1"},
+            capture_output=True, encoding="utf-8", timeout=200, check=False,
         )  # fmt: skip
 
     return call
@@ -63,3 +71,38 @@ def test_a_mistake_ends_both_in_its_line(torchrun, terms, tmp_path):
     assert child.returncode != 0
     assert f"error: {terms}: no column 'nothing'; the columns are" in child.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["terms.csv"]
+
+
+def test_ctrl_c_stops_both_in_the_same_step(command, terms, tmp_path):
+    _, environment = command
+    arguments = [*QUICK, "--epochs", "1000000", "--patience", "1000000", "--out", tmp_path / "run"]
+    child = subprocess.Popen(
+        [*TOGETHER, "train", "classify", str(terms), *map(str, arguments)],
+        env=environment | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, encoding="utf-8", start_new_session=True,
+    )  # fmt: skip
+    while "epoch 3/" not in (line := child.stdout.readline()):
+        assert line, child.stderr.read()
+    os.killpg(child.pid, signal.SIGINT)  # as a terminal does
+    _, err = child.communicate(timeout=60)
+    assert child.returncode != 0
+    assert err.count("interrupted: the best weights so far are saved") == 1
+    assert len(Classifier.load(tmp_path / "run").history_.records) < 1000
+
+
+def test_both_go_on_from_the_same_checkpoint(torchrun, terms, tmp_path):
+    """Killed when its run was whole, before the checkpoint under way was taken away."""
+    run = tmp_path / "run"
+    arguments = ["train", "classify", terms, *QUICK, "--out", run, "--resume"]
+    assert torchrun(*arguments, "--epochs", "3").returncode == 0
+    folder = run / "checkpoint"
+    shutil.copy(folder / "last.safetensors", folder / "unfinished.safetensors")
+    again = torchrun(*arguments, "--epochs", "5")
+    assert again.returncode == 0, again.stderr
+    assert "went on in epoch 4" in again.stdout
+    whole = tmp_path / "whole"
+    assert torchrun(*arguments[:-2], whole, "--epochs", "5").returncode == 0
+    first, second = (path / "model.safetensors" for path in (run, whole))
+    assert first.read_bytes() == second.read_bytes()
+    command = Classifier.load(run).about.command
+    assert command.startswith("torchrun --nproc-per-node 2 -m elman train classify")

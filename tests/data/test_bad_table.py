@@ -26,6 +26,9 @@ CASES = {
     "too few after a long one": (
         "file.csv", b'a,b\n"1\n1",2\n3\n', r": row 2 \(line 4\) has 1 fields? where",
     ),
+    "too few in a long one": (
+        "file.csv", b'a,b,c\n"1\n1",2\n3,4,5\n', r": row 1 \(line 2\) has 2 fields where",
+    ),
     "open quote": ("file.csv", b'a,b\n1,"2\n3,4\n', r": line \d .*quote"),
     "text after a quote": ("file.csv", b'a,b\n1,"2"x\n', ": line 2 cannot be read as CSV: "),
     "tsv says so": ("file.tsv", b'a\tb\n1\t"2"x\n', ": line 2 cannot be read as TSV"),
@@ -130,3 +133,47 @@ def test_a_column_that_is_not_there(tmp_path):
     path.write_text("term,label\nx,y\n")
     with pytest.raises(DataError, match=r"no column 'text'; the columns are 'term', 'label'"):
         read_table(path).column("text")
+
+
+SEMICOLONS = "; the file seems to be separated by semicolons: save it with commas"
+TABS = "; the file seems to be separated by tabs: name it .tsv"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("f.csv", "a;b\n1,5;2\n", f"row 1 (line 2) has 2 fields where the first line names 1 "
+         f"column{SEMICOLONS}"),
+        ("f.csv", "a\tb\n1,5\t2\n", f"row 1 (line 2) has 2 fields where the first line names 1 "
+         f"column{TABS}"),
+        ("f.csv", 'a;b\n"1";"2"\n', f"line 2 cannot be read as CSV: ',' expected after '\"'"
+         f"{SEMICOLONS}"),
+        ("f.csv", '\n"a";"b"\n1;2\n', f"line 2 cannot be read as CSV: ',' expected after '\"'"
+         f"{SEMICOLONS}"),
+        ("f.csv", 'a\tb\n"1"\t"2"\n', f"line 2 cannot be read as CSV: ',' expected after '\"'"
+         f"{TABS}"),
+        ("F.CSV", '"a"\t"b"\n', f"line 1 cannot be read as CSV: ',' expected after '\"'{TABS}"),
+        ("f.tsv", "a;b\n1\t2;3\n", "row 1 (line 2) has 2 fields where the first line names 1 "
+         "column; the file seems to be separated by semicolons: save it with tabs"),
+        ("f.csv", "a,b;c\n1\n", "row 1 (line 2) has 1 field where the first line names 2 columns; "
+         "put quotes around a field that holds a separator"),
+        ("f.csv", '"a"x,"b;c"\n', "line 1 cannot be read as CSV: ',' expected after '\"'; look for "
+         "a quote that is not closed or not doubled from line 1 on"),
+    ],
+)  # fmt: skip
+def test_another_separator_is_told(tmp_path, name, content, message):
+    path = tmp_path / name
+    path.write_text(content)
+    with pytest.raises(DataError) as error:
+        read_table(path)
+    assert str(error.value) == f"{path}: {message}"
+
+
+def test_another_separator_is_told_for_a_column(tmp_path):
+    for content, hint in (("a;b\n1;2\n", SEMICOLONS), ("a\tb\n1\t2\n", TABS), ("c\n1\n", "")):
+        path = tmp_path / "f.csv"
+        path.write_text(content)
+        with pytest.raises(DataError) as error:
+            read_table(path).column("a")
+        columns = repr(content.split("\n")[0])
+        assert str(error.value) == f"{path}: no column 'a'; the columns are {columns}{hint}"

@@ -73,20 +73,43 @@ def test_jsonl(tmp_path):
         read_series(read_table(path), ["y"], "t")
 
 
-@pytest.mark.parametrize("text", ["NA", "NaN", "nan", "inf", "-Infinity", "1e999", "1,5", "x", "-"])
+FILL_IN = "fill it in or begin after it"
+MARKS = "write it without thousands marks and with a decimal point, like 1234567.5"
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        *((text, FILL_IN) for text in ("NA", "n/a", "NaN", "nan", "inf", "-Infinity", "1e999")),
+        *((text, FILL_IN) for text in ("-", "null", "#N/A")),
+        *((text, MARKS) for text in ("1,5", "1,234", "1,234,567", "-1,234.5", "1.234,5")),
+        *((text, MARKS) for text in ("1.234.567", "1 234", "1'234.50", "1_234")),
+        *((text, "write it as a number") for text in ("x", "12 kg", "5%", "$5", "1 2", "1-2")),
+    ],
+)
 @pytest.mark.parametrize("row", [0, 1, 2])
-def test_a_value_that_is_no_number(text, row):
+def test_a_value_that_is_no_number(text, remedy, row):
     rows = [[str(k), "7", "1"] for k in range(3)]
     rows[row][2] = text
     table = Table(Path("f.csv"), ["t", "x", "y"], rows, [2, 3, 4], "")
     wanted = (
         f"f.csv: row {row + 1} (line {row + 2}): column 'y' should be a finite number like -12.5, "
-        f"got '{text}'; fill it in or begin after it"
+        f"got {text!r}; {remedy}"
     )
     for time in (None, "t"):
         with pytest.raises(DataError, match=f"^{re.escape(wanted)}$"):
             read_series(table, ["x", "y"], time)
     assert read_series(table, ["x"]).values.shape == (3, 1)  # what is not asked for is not read
+
+
+def test_a_column_without_any_number():
+    table = Table(Path("f.csv"), ["y"], [["up"], ["down"], [""]], [2, 3, 4], "")
+    with pytest.raises(DataError) as error:
+        read_series(table, ["y"])
+    assert str(error.value) == (
+        "f.csv: row 1 (line 2): column 'y' should be a finite number like -12.5, got 'up' (and 2 "
+        "more after it); no value of the column is a number: name a column of numbers"
+    )
 
 
 @pytest.mark.parametrize("text", ["", "  "])
@@ -231,6 +254,27 @@ def test_floats_that_went_wrong_by_their_last_digit():
          ["2024-10-27T03:00:30+01:00", "2024-10-27T04:00:30+01:00"]),
         (["2024-10-27T01:30:00+02:00", "2024-10-27T02:30+02:00", "2024-10-27T02:30+01:00"],
          ["2024-10-27T04:30:00+02:00", "2024-10-27T05:30:00+02:00"]),  # the zone of its form
+        # a spreadsheet's, padded as there
+        (["2000/1/1", "2000/1/2"], ["2000/1/3", "2000/1/4"]),
+        (["2000/01/01", "2000/01/02"], ["2000/01/03", "2000/01/04"]),
+        (["2000/9/30", "2000/10/31", "2000/11/30", "2000/12/31"], ["2001/1/31", "2001/2/28"]),
+        (["2000/09/30", "2000/10/31", "2000/11/30", "2000/12/31"], ["2001/01/31", "2001/02/28"]),
+        (["2000/11/30", "2000/12/31"], ["2001/1/31", "2001/2/28"]),  # none shows: a spreadsheet's
+        (["2000/1", "2000/2"], ["2000/3", "2000/4"]),
+        (["2000/11", "2000/12"], ["2001/1", "2001/2"]),
+        (["2000/01", "2000/02"], ["2000/03", "2000/04"]),
+        (["2000/1/1 12:00", "2000/1/1 18:00"], ["2000/1/2 0:00", "2000/1/2 6:00"]),
+        (["2000/1/1 0:00", "2000/1/1 12:00"], ["2000/1/2 0:00", "2000/1/2 12:00"]),
+        (["2000/1/1 00:00", "2000/1/1 12:00"], ["2000/1/2 00:00", "2000/1/2 12:00"]),
+        (["2000/01/01 9:30:00", "2000/01/01 9:30:01"],
+         ["2000/01/01 9:30:02", "2000/01/01 9:30:03"]),
+        (["2000/1/1", "2000/1/1 12:00", "2000/1/2"], ["2000/1/2 12:00", "2000/1/3 0:00"]),
+        (["2000/12/30", "2000/12/31", "2001/1/1"], ["2001/1/2", "2001/1/3"]),
+        (["2000年1月1日", "2000年1月2日"], ["2000年1月3日", "2000年1月4日"]),
+        (["2000年01月01日", "2000年01月02日"], ["2000年01月03日", "2000年01月04日"]),
+        (["2000年11月", "2000年12月"], ["2001年1月", "2001年2月"]),
+        (["2000年08月", "2000年09月"], ["2000年10月", "2000年11月"]),
+        (["2000-12-31", "2001/1/1", "2001-01-02"], ["2001-01-03", "2001-01-04"]),
     ],
 )  # fmt: skip
 def test_dates_keep_their_form(times, wanted):
@@ -241,6 +285,9 @@ def test_the_times_that_follow_carry_the_series_on():
     for times in (
         months(40), months(40, ""), months(40, "-15"), days("2023-12-25", 40),
         days("1968-02-01", 40, 7),
+        [day.replace("-0", "/").replace("-", "/") for day in days("2023-12-25", 40)],
+        [day.replace("-", "/") for day in days("2023-09-25", 40)],
+        [month.replace("-0", "-").replace("-", "年") + "月" for month in months(40, "")],
         ["2020-01-31", "2020-02-29", *after("2020-01-31", "2020-02-29", n=60)],
         [str(year) for year in range(1900, 1950)], [f"{k / 4:.2f}" for k in range(-9, 40)],
     ):  # fmt: skip

@@ -101,9 +101,37 @@ def test_a_class_that_would_be_missing_is_told():
 
 @pytest.mark.parametrize(
     ("labels", "groups"),
-    [([], None), (["a"], None), (["a", "b"], None), (["a", "b"] * 9, [0] * 18)],
-    ids=["no rows", "one row", "one row a class", "one group"],
+    [([], None), (["a"], None), (["a", "b"] * 9, [0] * 18), (["a", "b", "b"], [0, 0, 1])],
+    ids=["no rows", "one row", "one group", "a class in two groups"],
 )
 def test_too_few_to_split(labels, groups):
     with pytest.raises(DataError, match="too few rows or groups to hold out 20% of them"):
         grouped_split(labels, groups, 0.2, 0)
+
+
+@pytest.mark.parametrize(
+    ("labels", "groups", "n"),
+    [
+        ([str(k) for k in range(100)], None, 100),
+        (["a", "b"], None, 2),
+        (["a", "a", "b", "b", "c"], [0, 0, 1, 1, 2], 3),
+    ],
+)
+def test_classes_of_one_group_each_are_told(labels, groups, n):
+    with pytest.raises(DataError) as error:
+        grouped_split(labels, groups, 0.2, 0)
+    assert str(error.value) == (
+        f"too few rows or groups to hold out 20% of them: each of the {n} classes has one only, "
+        "so none can be held out; is the column of labels the right one? give more rows of each"
+    )
+
+
+def test_one_row_and_one_group_are_singular():
+    for labels, groups, there in (
+        (["a"], None, "(1 row in 1 group, "),
+        (["a", "b"], [0, 0], "(2 rows in 1 group, "),
+        ([], None, "(0 rows in 0 groups, "),
+    ):
+        with pytest.raises(DataError) as error:
+            grouped_split(labels, groups, 0.2, 0)
+        assert there in str(error.value)

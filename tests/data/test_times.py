@@ -38,6 +38,19 @@ def offset(hours, minutes=0):
         ("2024-01-31 12:00+08:00", datetime(2024, 1, 31, 12, tzinfo=offset(8))),
         ("2024-01-31T12:00-0330", datetime(2024, 1, 31, 12, tzinfo=offset(-3, -30))),
         ("2024-01-31T12:00+08", datetime(2024, 1, 31, 12, tzinfo=offset(8))),
+        ("2024/1/1", datetime(2024, 1, 1)),
+        (" 2024/01/31 ", datetime(2024, 1, 31)),
+        ("2024/1", datetime(2024, 1, 1)),
+        ("2024/12", datetime(2024, 12, 1)),
+        ("2024/1/1 12:00", datetime(2024, 1, 1, 12)),
+        ("2024/1/1 9:05", datetime(2024, 1, 1, 9, 5)),
+        ("2024/01/01 09:05:01.5", datetime(2024, 1, 1, 9, 5, 1, 500_000)),
+        ("2024/1/1 9:05+08:00", datetime(2024, 1, 1, 9, 5, tzinfo=offset(8))),
+        ("2024年1月1日", datetime(2024, 1, 1)),
+        ("2024年01月31日", datetime(2024, 1, 31)),
+        ("2024年12月", datetime(2024, 12, 1)),
+        ("2024年1月1日 9:05", datetime(2024, 1, 1, 9, 5)),
+        ("2024年1月1日09:05", datetime(2024, 1, 1, 9, 5)),
         ("2024-01-31T12:00-00:00", datetime(2024, 1, 31, 12, tzinfo=timezone.utc)),
     ],
 )
@@ -50,9 +63,12 @@ def test_dates(text, expected):
 
 @pytest.mark.parametrize(
     "text",
-    ["31.01.2024", "01/31/2024", "2024/01/31", "2024-1-5", "24-01-31", "2024-W05", "2024-031", "Q1",
+    ["31.01.2024", "01/31/2024", "1/2/2024", "2024-1-5", "2024/1-5", "24-01-31",
+     "2024-W05", "2024-031", "Q1",
      "2024-01-31T", "2024-01-31T12", "2024-01-31T1200", "2024-01-31T12:00 +08:00", "2024-01Z",
      "2024-01-31Z", "2024-01-31T12:00:00.", "2024-01-31T12:00:00.1234567891", "١٢٣٤-٠١", "today",
+     "2024/1/31T12:00", "2024/1/31 9", "2024/1/31 9:5", "2024/1/31/2", "24/1/31", "2024/001",
+     "2024年", "2024年1", "2024年1月31", "2024-1月", "2024/1/", "2024/1/31 9:00 AM",
      "2024-01-31T12:00+8", "2024-01-31\n2024-02-01", "x" * 1000],
 )  # fmt: skip
 def test_what_is_no_date(text):
@@ -66,6 +82,8 @@ def test_what_is_no_date(text):
     ("text", "why"),
     [
         ("2024-13", "month must be in 1..12"),
+        ("2024/13/1", "month must be in 1..12"),
+        ("2024年2月30日", "day"),
         ("2023-02-29", "day"),
         ("2024-00-01", "month"),
         ("0000-01", "year"),
@@ -147,3 +165,17 @@ def test_what_is_no_number(text):
 def test_an_empty_field_is_no_number():
     with pytest.raises(DataError, match=r"row 1 .* column 't' is empty; fill it in or remove"):
         parse_numbers(column(" "), "t")
+
+
+@pytest.mark.parametrize(
+    ("values", "remedy"),
+    [
+        (("1", "1,234"), "write it without thousands marks and with a decimal point"),
+        (("1", "x"), "write it as a number"),
+        (("x", "y"), "no value of the column is a number: name a column of numbers"),
+        (("1", "NA"), "mend it or remove the row"),
+    ],
+)
+def test_the_remedy_for_what_is_no_number(values, remedy):
+    with pytest.raises(DataError, match=f"; {remedy}"):
+        parse_numbers(column(*values), "t")

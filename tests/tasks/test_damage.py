@@ -170,7 +170,7 @@ def test_a_file_gone_or_a_directory(saved, file):
         ({"classes": ["a"]}, "config.json: damaged: classes"),
         ({"classes": ["a", "b", "c"]}, r"model\.safetensors: damaged: linear\.\w+ should be \(3"),
         ({"classes": ["a", "a"]}, "config.json: damaged: classes"),
-        ({"settings": {"hidden_size": 16384}}, r"model\.safetensors: damaged: .* should be"),
+        ({"settings": {"hidden_size": 16384}}, "config.json: damaged: settings: .* is missing"),
         ({"settings": {"hiden_size": 8}}, "config.json: damaged: .*no parameter 'hiden_size'"),
         ({"settings": {"self": 8}}, "config.json: damaged: .*no parameter 'self'"),
         ({"settings": {"dropout": "0.5"}}, "config.json: damaged: .*dropout"),

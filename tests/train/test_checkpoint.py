@@ -262,7 +262,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(stopped, monkeypatch, expected
         if where == "the move":
             patch.setattr(type(stopped), "replace", full)
         message = r"stopped\.safetensors: the checkpoint cannot be written: No space left on dev.*"
-        with pytest.raises(RunDirectoryError, match=f"{message}make room or choose another --out"):
+        with pytest.raises(RunDirectoryError, match=f"{message}make room, and the same"):
             train(Wave(), PLAN, checkpoint=Eager(stopped, IDENTITY, resume=stopped))
     assert stopped.read_bytes() == before
     assert [path.name for path in stopped.parent.iterdir()] == [stopped.name]

@@ -3,7 +3,6 @@
 Nothing here imports torch until a command needs it.
 """
 
-import io
 import sys
 from itertools import pairwise
 from typing import Annotated
@@ -12,6 +11,7 @@ import typer
 
 from elman import __version__
 from elman.cli import demo, evaluate, generate, info, predict, train
+from elman.cli.streams import guarded_output
 from elman.errors import ElmanError, InterruptedTrainingError
 
 _SEVERAL = ("--values", "--target")
@@ -65,21 +65,13 @@ def spread(words: list[str]) -> list[str]:
 
 def main() -> None:
     """Run the command line; a person's mistake ends in one line and exit code 2."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # UTF-8 whatever the locale
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     sys.argv[1:] = spread(sys.argv[1:])
     try:
-        app()
+        with guarded_output():
+            app()
     except InterruptedTrainingError as error:
         print("error:", error, file=sys.stderr)
         sys.exit(130)
     except ElmanError as error:
         print("error:", " ".join(str(error).split()), file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:  # the reader has gone, as in `elman predict ... | head`
-        sys.stderr.close()
-        sys.exit(141)

@@ -179,22 +179,25 @@ def print_judgement(judgement: "Judgement") -> None:
     line("perplexity", f"{of.perplexity:.2f} per token, {of.unknown:.2%} of them <unk>")
 
 
-def print_evaluation(evaluation: "Evaluation", columns: list[str]) -> None:
+def print_evaluation(evaluation: "Evaluation", columns: list[str], seasons: list[int]) -> None:
     """Errors of forecasts beside those that need no learning, and how honest the intervals are."""
     of = evaluation
     line("origins", f"{of.origins} rows, from each of which {len(of.mae)} steps are forecast")
-    for number, name in enumerate(columns):  # each in units of its own
-        ours, naive, seasonal = (e[:, number].mean() for e in (of.mae, of.naive, of.seasonal))
-        line("MAE", f"{ours:.4g} ({name}), MASE {of.mases[number]:.3f}")
-        line("baseline", f"{naive:.4g} naive, {seasonal:.4g} seasonal-naive")
-    naive, seasonal = of.skill("naive"), of.skill("seasonal")
-    line("skill", f"{of.skill():+.3f} against the better one ({naive:+.3f}, {seasonal:+.3f})")
+    for k, (name, season) in enumerate(zip(columns, seasons, strict=True)):  # each in its units
+        ours, naive, seasonal = (errors[:, k].mean() for errors in (of.mae, of.naive, of.seasonal))
+        mase = f"MASE {of.mases[k]:.3f}" if of.step[k] > 0 else "no MASE, it never changed before"
+        line("MAE", f"{ours:.4g} ({name}); {mase}")
+        other = f"{seasonal:.4g} seasonal-naive" if season > 1 else "no season"
+        line("baseline", f"MAE {naive:.4g} naive, {other}")
+        line("skill", f"{of.skills()[k]:+.3f} against the better of these")
+    if len(columns) > 1:
+        line("skill", f"{of.skill():+.3f}, mean of the columns")
     line("intervals", f"hold {of.coverage:.1%} of the values; {of.nominal:.0%} were asked for")
 
 
 def print_classes(labels: list[str], most: int = 10) -> None:
     """How many rows each class has, the largest first, and what looks like a slip."""
-    counts = Counter(labels)
+    counts = Counter(label for label in labels if label)
     shown = ", ".join(f"{name!r} {count}" for name, count in counts.most_common(most))
     more = f", and {len(counts) - most} more" if len(counts) > most else ""
     line("classes", f"{len(counts)}: {shown}{more}")

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from elman.tasks import Classifier, Forecaster
     from elman.tasks.classify.files import Outcome
 
+_AGAIN = "`elman demo` begins anew"
+
 
 def demo(
     out: Annotated[
@@ -37,19 +39,23 @@ def demo(
     classifier = Classifier()
     with example("terms_zh.csv") as path:
         columns = Columns("term", "label", "group")
-        terms = run_classifier(classifier, read_table(path), columns, 0.2, Place(out / "terms"))
+        terms = run_classifier(
+            classifier, read_table(path), columns, 0.2, Place(out / "terms", again=_AGAIN)
+        )
     _show_answers(classifier, terms)
 
     print("\n2. Generate: what comes next in simple Chinese sentences?")
     chinese = Generator()
     with example("sentences_zh.txt") as path:
-        sentences = run_generator(chinese, read_text(path), 0.1, Place(out / "chinese"))
+        sentences = run_generator(
+            chinese, read_text(path), 0.1, Place(out / "chinese", again=_AGAIN)
+        )
     completion = chinese.generate("我爱", 20, temperature=0).partition("\n")[0]
     line("completed", f"我爱 → {completion}")
 
     print("\n3. Generate: what comes next in English, in Python's own help pages?")
     english = Generator(epochs=4)
-    prose = run_generator(english, english_text(), 0.1, Place(out / "english"))
+    prose = run_generator(english, english_text(), 0.1, Place(out / "english", again=_AGAIN))
     written = english.generate("The statement", 160, seed=1).replace("\n", " ")
     line("written", f"The statement{written}")
 
@@ -57,7 +63,7 @@ def demo(
     forecaster = Forecaster(horizon=11)
     with example("sunspots.csv") as path:
         series = read_series(read_table(path), ["sunspots"], "year")
-        spots = run_forecaster(forecaster, series, 0.2, Place(out / "sunspots"))
+        spots = run_forecaster(forecaster, series, 0.2, Place(out / "sunspots", again=_AGAIN))
     _show_forecast(forecaster, series.values, series.next_times(11))
 
     print("\nOn what they never saw                        elman   baseline")

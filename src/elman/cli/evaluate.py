@@ -117,7 +117,7 @@ def _forecaster(
         line("beware", "it begins like the series learned from, so the model may know these rows")
     judged = rows_in_words(series, evaluation.first + 1, len(series.values))
     line("judged", f"{judged}, as they follow an origin")
-    print_evaluation(evaluation, model.columns_)
+    print_evaluation(evaluation, model.columns_, model.frame_.seasons)
 
 
 def _learned_from(model: "Task", sha256: str) -> bool:

@@ -65,7 +65,7 @@ Patience = Annotated[int, typer.Option(min=1, help="Epochs without progress befo
 Seed = Annotated[int, typer.Option(min=0, help="The same seed, the same numbers.")]
 Device = Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1 or mps.")]
 Threads = Annotated[
-    int, typer.Option(min=1, help="CPU threads; a small network is no faster with more.")
+    int, typer.Option(min=1, max=512, help="CPU threads; a small network is no faster with more.")
 ]
 Deterministic = Annotated[
     bool,

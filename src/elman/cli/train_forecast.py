@@ -107,6 +107,6 @@ def run_forecaster(
     )
     line("learned", f"from {outcome.seen}, the last of them to tell when to stop")
     line("held out", f"{outcome.unseen}, never learned from")
-    print_evaluation(outcome.evaluation, model.columns_)
+    print_evaluation(outcome.evaluation, model.columns_, model.frame_.seasons)
     under_way.end()
     return outcome

@@ -28,6 +28,7 @@ class Place:
         out: the run directory.
         resume: go on with the training that lies there.
         device, threads, deterministic: of torch.
+        again: how to go on after Ctrl-C, in words.
     """
 
     out: Path
@@ -35,6 +36,7 @@ class Place:
     device: str = "cpu"
     threads: int = 1
     deterministic: bool = False
+    again: str = "the same command with --resume goes on"
 
 
 @dataclass
@@ -65,22 +67,30 @@ class Training:
 
     def finish(self, model: "Task") -> None:
         """Write the run, unless another process does or there is nothing new."""
-        from elman.train.processes import rank
+        from elman.train.processes import rank, world_size
 
-        history = model.history_
-        self.run.unchanged = history.steps == 0 and self.run.finished
-        if rank() == 0 and not self.run.unchanged:
-            model.about.command = shlex.join(["elman", *sys.argv[1:]])
-            model.write(self.run.staging)
+        run = self.run
+        run.unchanged = run.finished and model.history_.steps == 0 and model.is_told_in(run.target)
+        if rank() == 0 and not run.unchanged:
+            together = world_size()
+            start = ["elman"]
+            if together > 1:
+                start = ["torchrun", "--nproc-per-node", str(together), "-m", "elman"]
+            model.about.command = shlex.join([*start, *sys.argv[1:]])
+            model.write(run.staging)
 
     def tell(self, model: "Task", head: str) -> None:
         """The network and what training came to."""
         history = model.history_
         weights = sum(parameter.numel() for parameter in model.model_.parameters())
         line("network", f"{model.describe()}{head}, {weights:,} weights")
-        epochs = f"{history.epochs} epochs; kept the weights of {history.best_epoch}"
+        epochs = "1 epoch" if history.epochs == 1 else f"{history.epochs} epochs"
+        if history.stopped is not None:
+            epochs += f", stopped after step {history.stopped} of the last"
         if history.best_epoch == 0:
-            epochs = f"{history.epochs} epochs, none better than the start; kept that"
+            epochs += ", none better than the start; kept that"
+        else:
+            epochs += f"; kept the weights of {history.best_epoch}"
         if history.resumed is not None and history.steps:
             epochs += f"; went on in epoch {history.resumed}"
         line("training", epochs)
@@ -94,13 +104,11 @@ class Training:
             line(
                 "moved", f"the run that was there is now {out.with_name(self.run.moved_aside.name)}"
             )
-        line("saved", str(out))
+        line("unchanged" if self.run.unchanged else "saved", str(out))
         if self.interrupt.asked:
-            print(
-                f"interrupted: the best weights so far are saved in {out}; the same command with "
-                "--resume goes on",
-                file=sys.stderr,
-            )
+            if os.environ.get("RANK", "0") == "0":
+                print(f"interrupted: the best weights so far are saved in {out}; "
+                      f"{self.place.again}", file=sys.stderr)  # fmt: skip
             raise typer.Exit(130)
 
 
@@ -110,7 +118,7 @@ def training(place: Place) -> Iterator[Training]:
     import torch
 
     from elman.tasks.newrun import replica, training_run
-    from elman.train.processes import joined, rank
+    from elman.train.processes import joined, rank, wait_for_all
 
     torch.set_num_threads(place.threads)
     if place.deterministic:
@@ -121,9 +129,11 @@ def training(place: Place) -> Iterator[Training]:
         interrupt = stack.enter_context(one_interrupt())
         if rank() > 0:  # one process speaks, to the end of the command, and writes
             sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
+            wait_for_all()  # the checkpoint to go on from is settled
             yield Training(place, replica(place.out, place.resume), interrupt)
             return
         run = stack.enter_context(training_run(place.out, place.resume))
+        wait_for_all()
         if run.kept:
             line("kept", f"the checkpoint of an unfinished training, now {run.kept.name};")
             line("", "--resume would have gone on with it")

@@ -22,7 +22,7 @@ class Row(NamedTuple):
 
     Attributes:
         values: its texts, in the order of the columns.
-        line: that of the file on which it ends, counted from 1.
+        line: that of the file on which it begins, counted from 1.
         record: the object it was, in a JSONL file.
     """
 
@@ -47,7 +47,7 @@ def delimited_rows(
 
     >>> columns, rows = delimited_rows(Path("f.csv"), ["a,b\n", '1,"x\n', 'y"\n'], ",")
     >>> columns, list(rows)
-    (['a', 'b'], [Row(values=['1', 'x\ny'], line=3, record=None)])
+    (['a', 'b'], [Row(values=['1', 'x\ny'], line=2, record=None)])
     """
     rows = _rows(path, lines, delimiter)
     return next(rows).values, rows
@@ -88,37 +88,78 @@ def check_columns(path: Path, columns: Sequence[str]) -> None:
         raise DataError(f"{path}: two columns are named {name!r}; rename one")
 
 
+def separator_hint(path: Path, columns: Sequence[str]) -> str:
+    """What to do about a file whose one column seems to be several, or nothing.
+
+    >>> separator_hint(Path("f.csv"), ["a;b"])
+    'the file seems to be separated by semicolons: save it with commas'
+    >>> separator_hint(Path("f.csv"), ["a b"])
+    ''
+    """
+    suffix = path.suffix.lower()
+    if len(columns) != 1 or suffix not in (".csv", ".tsv"):
+        return ""
+    seems = "the file seems to be separated by "
+    if ";" in columns[0]:
+        return f"{seems}semicolons: save it with {'commas' if suffix == '.csv' else 'tabs'}"
+    return f"{seems}tabs: name it .tsv" if "\t" in columns[0] else ""
+
+
 def _rows(path: Path, lines: Iterable[str], delimiter: str) -> Iterator[Row]:
     """The names of the columns, then the rows."""
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    width, count, last = 0, 0, 0
-    while (values := _next(reader, path, last + 1)) is not None:
+    header: list[str] = []  # as written, for an error in it
+    reader = csv.reader(_first_kept(lines, header), delimiter=delimiter, strict=True)
+    width, count, last, hint = 0, 0, 0, ""
+    while True:
+        begins = reader.line_num + 1
+        try:
+            values = _next(reader)
+        except csv.Error as error:
+            if not width and not (header and delimiter in header[0]):
+                hint = separator_hint(path, [line.strip() for line in header])
+            kind = path.suffix[1:].upper()
+            remedy = f"look for a quote that is not closed or not doubled from line {last + 1} on"
+            raise DataError(
+                f"{path}: line {reader.line_num} cannot be read as {kind}: {error}; "
+                f"{hint or remedy}"
+            ) from None
+        if values is None:
+            return
         if not values:
             continue  # a blank line
         if not width:
             values = [name.strip() for name in values]
             check_columns(path, values)
-            width = len(values)
+            width, hint = len(values), separator_hint(path, values)
         else:
             count += 1
         if len(values) != width:
+            fields = "1 field" if len(values) == 1 else f"{len(values)} fields"
+            columns = "1 column" if width == 1 else f"{width} columns"
             raise DataError(
-                f"{path}: row {count} (line {reader.line_num}) has {len(values)} fields "
-                f"where the first line names {width} columns; "
-                "put quotes around a field that holds a separator"
+                f"{path}: row {count} (line {begins}) has {fields} "
+                f"where the first line names {columns}; "
+                f"{hint or 'put quotes around a field that holds a separator'}"
             )
         last = reader.line_num if count else 0
-        yield Row(values, reader.line_num, None)
+        yield Row(values, begins, None)
 
 
-def _next(reader: "Reader", path: Path, began: int) -> list[str] | None:
+def _first_kept(lines: Iterable[str], kept: list[str]) -> Iterator[str]:
+    """The lines; the first that is not blank is put into `kept`."""
+    rest = iter(lines)
+    for line in rest:
+        if line.strip():
+            kept.append(line)
+            yield line
+            break
+        yield line
+    yield from rest
+
+
+def _next(reader: "Reader") -> list[str] | None:
     limit = csv.field_size_limit(_LONGEST_FIELD)  # one for the whole process: put it back
     try:
         return next(reader, None)
-    except csv.Error as error:
-        raise DataError(
-            f"{path}: line {reader.line_num} cannot be read as {path.suffix[1:].upper()}: {error}; "
-            f"look for a quote that is not closed or not doubled from line {began} on"
-        ) from None
     finally:
         csv.field_size_limit(limit)

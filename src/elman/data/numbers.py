@@ -2,11 +2,17 @@
 
 import math
 import re
+from collections.abc import Sequence
 
 from elman.data.table import Table
 from elman.errors import DataError
 
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+# 1,234,567 or 1.234.567,8 or 1 234; and 1,5
+_MARKED = re.compile(
+    r"[+-]?([0-9]{1,3}([,.'\u2019 \u00a0\u202f_][0-9]{3})+([.,][0-9]+)?|[0-9]+,[0-9]+)"
+)
+_MISSING = {"", "-", "--", "?", ".", "na", "n/a", "#n/a", "null", "none", "nil", "missing"}
 
 
 def parse_number(text: str) -> float | None:
@@ -36,7 +42,8 @@ def parse_numbers(table: Table, column: str) -> list[float]:
     [1.0, -0.5]
     """
     values: list[float] = []
-    for row, text in enumerate(table.column(column)):
+    texts = table.column(column)
+    for row, text in enumerate(texts):
         value = parse_number(text)
         if value is None:
             where = f"{table.place(row)}: column {column!r}"
@@ -44,10 +51,34 @@ def parse_numbers(table: Table, column: str) -> list[float]:
                 raise DataError(f"{where} is empty; fill it in or remove the row")
             raise DataError(
                 f"{where} should be a finite number like -12.5, got {shortened(text)}; "
-                "mend it or remove the row"
+                f"{number_remedy(text, texts, 'mend it or remove the row')}"
             )
         values.append(value)
     return values
+
+
+def number_remedy(text: str, column: Sequence[str], missing: str) -> str:
+    """What to do about a text that is no finite number.
+
+    Args:
+        text: itself.
+        column: the texts of its column.
+        missing: the remedy where it stands for a value that is not there, or is not finite.
+
+    >>> number_remedy("1,234.5", ["1,234.5"], "fill it in")
+    'write it without thousands marks and with a decimal point, like 1234567.5'
+    >>> number_remedy("up", ["up", "down"], "fill it in")
+    'no value of the column is a number: name a column of numbers'
+    >>> number_remedy("12 kg", ["11", "12 kg"], ""), number_remedy("NA", ["NA", "1"], "fill it in")
+    ('write it as a number', 'fill it in')
+    """
+    if _stands_for_none(text):
+        return missing
+    if _MARKED.fullmatch(text.strip()):
+        return "write it without thousands marks and with a decimal point, like 1234567.5"
+    if not any(parse_number(other) is not None for other in column):
+        return "no value of the column is a number: name a column of numbers"
+    return "write it as a number"
 
 
 def shortened(text: str) -> str:
@@ -57,3 +88,12 @@ def shortened(text: str) -> str:
     "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...'"
     """
     return repr(text if len(text) <= 40 else text[:37] + "...")
+
+
+def _stands_for_none(text: str) -> bool:
+    """Whether a text says that there is no value, or one that is infinite."""
+    text = text.strip().lower()
+    try:
+        return text in _MISSING or not math.isfinite(float(text))
+    except ValueError:
+        return False

@@ -11,9 +11,9 @@ from typing import Any, cast
 
 import numpy as np
 
-from elman.data.numbers import parse_number, shortened
+from elman.data.numbers import number_remedy, parse_number, shortened
 from elman.data.table import Table
-from elman.data.times import date_detail, parse_times, write_date
+from elman.data.times import date_form, parse_times, write_date
 from elman.errors import DataError
 
 _TOLERANCE = Decimal("1e-6")  # of a step, for numbers; dates are held exactly
@@ -37,7 +37,7 @@ class Series:
         values: float64, (T, C), in the order of time.
         time: the name of the column of times, or None.
         labels: what stands there in each row, as written; without one "1", "2", ...
-        lines: the line of the file on which each row ends, counted from 1.
+        lines: the line of the file on which each row begins, counted from 1.
     """
 
     path: Path
@@ -141,10 +141,9 @@ def _values(table: Table, column: str) -> list[float]:
         wrong = f"should be a finite number like -12.5, got {shortened(text)}"
         if not text.strip():
             wrong = "is empty"
+        remedy = number_remedy(text, texts, "fill it in or begin after it")
         more = f" (and {len(bad) - 1} more after it)" if len(bad) > 1 else ""
-        raise DataError(
-            f"{table.place(bad[0])}: column {column!r} {wrong}{more}; fill it in or begin after it"
-        )
+        raise DataError(f"{table.place(bad[0])}: column {column!r} {wrong}{more}; {remedy}")
     return cast("list[float]", numbers)
 
 
@@ -267,7 +266,7 @@ class _DateSteps:
             [date.utcoffset() or timedelta() for date in dates], dtype="timedelta64[us]"
         )
         self.last = dates[-1]
-        self.like = max(reversed(texts), key=date_detail)
+        self.like = date_form(texts)
         self.taken = np.diff(wall - offsets).astype(np.int64)
         self.months = np.diff(wall.astype("datetime64[M]")).astype(np.int64)
         one_hour = len(np.unique(wall - wall.astype("datetime64[D]"))) == 1

@@ -73,11 +73,24 @@ def grouped_split(
             held.extend(members[of_class[i]])
     stay = np.setdiff1d(np.arange(len(labels)), held)
     missing = set(labels) - {labels[i] for i in stay}
+    if not held and len(members) > 1:
+        classes = set(labels)
+        pairs = {(key, labels[row]) for row, key in enumerate(keys)}
+        if len(pairs) == len(classes):
+            raise DataError(
+                f"too few rows or groups to hold out {fraction:.0%} of them: each of the "
+                f"{len(classes)} classes has one only, so none can be held out; is the column of "
+                "labels the right one? give more rows of each"
+            )
     if missing or not held:
         what = f"no row of class {sorted(map(str, missing))[0]!r}" if missing else "no row at all"
+        there = f"{_count(len(labels), 'row')} in {_count(len(members), 'group')}"
         raise DataError(
             f"too few rows or groups to hold out {fraction:.0%} of them: {what} would be left on "
-            f"one side ({len(labels)} rows in {len(members)} groups, equal texts being one "
-            "group); give more rows or groups"
+            f"one side ({there}, equal texts being one group); give more rows or groups"
         )
     return stay, np.sort(np.array(held))
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"

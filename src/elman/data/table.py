@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import TextIO
 
 from elman.data.decoding import decode, decoded, file_chunks, half_a_character, lines_of
-from elman.data.delimited import DELIMITERS, Row, delimited_rows, delimited_writer
+from elman.data.delimited import (
+    DELIMITERS,
+    Row,
+    delimited_rows,
+    delimited_writer,
+    separator_hint,
+)
 from elman.data.jsonlines import json_rows
 from elman.data.kinds import kind_of
 from elman.errors import DataError, SettingError
@@ -26,7 +32,7 @@ class Table:
         path: the file they came from.
         columns: the names, in the order of the file.
         rows: one list of strings a row, as long as `columns`.
-        lines: the line of the file on which each row ends, counted from 1.
+        lines: the line of the file on which each row begins, counted from 1.
         sha256: of the file's bytes, in hexadecimal; empty for a block.
         start: how many rows of the file come before these.
         records: of a JSONL file, the objects the rows were, with their types.
@@ -52,9 +58,8 @@ class Table:
         """
         if name not in self.columns:
             there = ", ".join(map(repr, self.columns))
-            hint = ""
-            if len(self.columns) == 1 and ";" in self.columns[0]:
-                hint = "; the file seems to be separated by semicolons: save it with commas"
+            hint = separator_hint(self.path, self.columns)
+            hint = f"; {hint}" if hint else ""
             raise DataError(f"{self.path}: no column {name!r}; the columns are {there}{hint}")
         k = self.columns.index(name)
         return [row[k] for row in self.rows]

@@ -1,10 +1,10 @@
-"""Columns of times: numbers, or ISO 8601 dates."""
+"""Columns of times: numbers, or dates that begin with the year."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 from elman.data.numbers import parse_number, shortened
 from elman.data.table import Table
@@ -12,11 +12,34 @@ from elman.errors import DataError
 
 _T = TypeVar("_T")
 
-_DATE = re.compile(
-    r"(?P<year>[0-9]{4})-(?P<month>[0-9]{2})(-(?P<day>[0-9]{2})"
-    r"((?P<blank>[Tt ])(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2})"
-    r"(:(?P<second>[0-9]{2})((?P<point>[.,])(?P<fraction>[0-9]{1,9}))?)?"
-    r"(?P<zone>[Zz]|[+-][0-9]{2}(:?[0-9]{2})?)?)?)?"
+
+class _Form(NamedTuple):
+    """A way to write dates: what stands around their numbers, and what is matched by it all."""
+
+    pattern: re.Pattern[str]
+    after_year: str
+    after_month: str
+    before_day: str
+    after_day: str
+
+    @classmethod
+    def of(cls, digits: str, blank: str, *around: str) -> "_Form":
+        """The form whose months, days and hours have `digits`, and `blank` before the hour."""
+        after_year, after_month, before_day, after_day = around
+        pattern = (
+            rf"(?P<year>[0-9]{{4}}){after_year}(?P<month>[0-9]{digits}){after_month}"
+            rf"({before_day}(?P<day>[0-9]{digits}){after_day}"
+            rf"((?P<blank>{blank})(?P<hour>[0-9]{digits}):(?P<minute>[0-9]{{2}})"
+            r"(:(?P<second>[0-9]{2})((?P<point>[.,])(?P<fraction>[0-9]{1,9}))?)?"
+            r"(?P<zone>[Zz]|[+-][0-9]{2}(:?[0-9]{2})?)?)?)?"
+        )
+        return cls(re.compile(pattern), after_year, after_month, before_day, after_day)
+
+
+_FORMS = (
+    _Form.of("{2}", "[Tt ]", "-", "", "-", ""),  # ISO 8601
+    _Form.of("{1,2}", " ", "/", "", "/", ""),  # a spreadsheet's
+    _Form.of("{1,2}", " ?", "年", "月", "", "日"),
 )
 
 
@@ -71,21 +94,25 @@ def parse_times(table: Table, column: str, one_zone: bool = True) -> Times:
 
 
 def parse_date(text: str) -> datetime:
-    """The date and time a text writes in ISO 8601; what is left out is the first of its kind.
+    """The date and time a text writes; what is left out is the first of its kind.
 
-    Known are YYYY-MM, YYYY-MM-DD and YYYY-MM-DDThh:mm, with seconds and their fraction or not,
-    with a blank for the T, and with Z, +hh:mm, +hhmm or +hh, or no time zone.
+    Known are ISO 8601's YYYY-MM, YYYY-MM-DD and YYYY-MM-DDThh:mm, with seconds and their fraction
+    or not, with a blank for the T, and with Z, +hh:mm, +hhmm or +hh, or no time zone; and those
+    of spreadsheets, whose zeros in front may be missing: YYYY/M, YYYY/M/D and YYYY/M/D h:mm, and
+    YYYY年M月, YYYY年M月D日. Dates that begin with the day or the month are not: 1/2/2024 is both.
 
     Raises:
         ValueError: the text is no such date; says why.
 
     >>> parse_date("2024-02").isoformat(), parse_date("2024-01-31T12:00:00.5Z").isoformat()
     ('2024-02-01T00:00:00', '2024-01-31T12:00:00.500000+00:00')
+    >>> parse_date("2024/1/31 9:00").isoformat(), parse_date("2024年1月").isoformat()
+    ('2024-01-31T09:00:00', '2024-01-01T00:00:00')
     """
-    match = _DATE.fullmatch(text.strip())
-    if match is None:
+    found = _match(text)
+    if found is None:
         raise ValueError("write a number, or a date like 2024-01-31 or 2024-01-31T12:00")
-    part = match.groupdict()
+    part = found[1].groupdict()
     fraction = (part["fraction"] or "").ljust(9, "0")
     if fraction[6:].strip("0"):
         raise ValueError("a fraction of a second has at most 6 decimals")
@@ -108,32 +135,81 @@ def write_date(date: datetime, like: str) -> str:
 
     >>> write_date(parse_date("2024-02-01 12:30"), like="2024-01-31T12:00:00Z")
     '2024-02-01T12:30:00Z'
+    >>> write_date(parse_date("2024-02-01"), like="2024/1/1")
+    '2024/2/1'
     """
-    match = _DATE.fullmatch(like.strip())
-    if match is None:
+    found = _match(like)
+    if found is None:
         raise ValueError(f"like: {shortened(like)} is no date")
-    part = match.groupdict()
+    form, part = found[0], found[1].groupdict()
     if date.tzinfo is not None and part["zone"]:
         date = date.astimezone(_zone(part["zone"]))
-    iso = date.replace(tzinfo=None).isoformat(timespec="microseconds")
-    text = iso[:10] if part["day"] else iso[:7]
+
+    def padded(number: int, name: str) -> str:
+        return str(number).zfill(len(part[name]))
+
+    text = f"{date.year:04}{form.after_year}{padded(date.month, 'month')}{form.after_month}"
+    if part["day"]:
+        text += form.before_day + padded(date.day, "day") + form.after_day
     if part["hour"]:
-        text += part["blank"] + iso[11:16]
+        text += f"{part['blank']}{padded(date.hour, 'hour')}:{date.minute:02}"
     if part["second"]:
-        text += iso[16:19]
+        text += f":{date.second:02}"
     if part["fraction"]:
-        text += part["point"] + (iso[20:] + "000")[: len(part["fraction"])]
+        text += part["point"] + f"{date.microsecond:06}000"[: len(part["fraction"])]
     return text + (part["zone"] or "")
 
 
-def date_detail(text: str) -> int:
-    """How much of a date a text writes, to compare: its length without the zone.
+def date_form(texts: Sequence[str]) -> str:
+    """A date in the form of a column's dates, for `write_date`: the fullest, of these the last.
 
-    >>> date_detail("2024-01"), date_detail("2024-01-31T12:00+08:00")
-    (7, 16)
+    Its month, day and hour show whether those of the column have a zero in front; where none in
+    the column does, they have not.
+
+    >>> date_form(["2024-01", "2024-01-31T12:00+08:00", "2024-02-01"])
+    '2024-01-31T12:00+08:00'
+    >>> date_form(["2024/9/30", "2024/10/31"]), date_form(["2024/09/30", "2024/10/31"])
+    ('2024/1/1', '2024/01/01')
     """
-    match = _DATE.fullmatch(text.strip())
-    return 0 if match is None else len(match[0]) - len(match["zone"] or "")
+    found = [match for match in map(_match, reversed(texts)) if match]
+    form, like = max(found, key=lambda match: _detail(match[1]))
+    if form is _FORMS[0]:
+        return like[0]
+    matches = [match for of, match in found if of is form]
+    date = _zeros(matches, ("month", "day")) or "1"
+    hour = _zeros(matches, ("hour",)) or date
+    text = like[0]
+    for name, number in (("hour", hour), ("day", date), ("month", date)):
+        start, end = like.span(name)
+        if end > 0:
+            text = text[:start] + number + text[end:]
+    return text
+
+
+def _match(text: str) -> tuple[_Form, re.Match[str]] | None:
+    """The form of a date, and its parts."""
+    text = text.strip()
+    for form in _FORMS:
+        if match := form.pattern.fullmatch(text):
+            return form, match
+    return None
+
+
+def _detail(match: re.Match[str]) -> int:
+    """How much of a date is written, to compare."""
+    return sum(bool(match[name]) for name in ("day", "hour", "second")) + len(
+        match["fraction"] or ""
+    )
+
+
+def _zeros(matches: Sequence[re.Match[str]], names: Sequence[str]) -> str | None:
+    """A one as the first number below ten is written, "01" or "1"; None where there is none."""
+    for match in matches:
+        for name in names:
+            number = match[name]
+            if number and (len(number) == 1 or number[0] == "0"):
+                return "1".zfill(len(number))
+    return None
 
 
 def _all(table: Table, column: str, parse: Callable[[str], _T]) -> list[_T]:

@@ -80,6 +80,14 @@ class Vocabulary:
         """The id of each token of a text."""
         return [self._ids.get(token, 0) for token in _pieces(text, self.level, self.bare)]
 
+    def unknown(self, text: str) -> list[str]:
+        """The tokens of a text that are not known, in their order.
+
+        >>> Vocabulary(["a"]).unknown("abac")
+        ['b', 'c']
+        """
+        return [piece for piece in _pieces(text, self.level, self.bare) if piece not in self._ids]
+
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids; `<unk>` becomes �, the sign for a character not known."""
         return "".join(self.tokens[i - 1] if i else "\ufffd" for i in ids)

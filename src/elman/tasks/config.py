@@ -88,6 +88,16 @@ class RunConfig(BaseModel):
     versions: dict[str, str] = {}
 
 
+def _check_columns(about: About, single: set[str], several: set[str]) -> About:
+    """Raise ValueError where a column is of no known use, or several are named for one use."""
+    for use, name in about.columns.items():
+        if use not in single | several:
+            raise ValueError(f"columns: {use!r} is none of {sorted(single | several)}")
+        if isinstance(name, list) is (use in single):
+            raise ValueError(f"columns: {use!r} should be {'one' if use in single else 'a list'}")
+    return about
+
+
 class ClassifierConfig(RunConfig):
     """config.json of a `Classifier`.
 
@@ -99,6 +109,12 @@ class ClassifierConfig(RunConfig):
     task: Literal["classify"] = "classify"
     classes: list[StrictStr] | list[StrictBool] | list[StrictInt] = Field(min_length=2)
     reader: dict[str, Any]
+
+    @field_validator("about")
+    @classmethod
+    def _columns(cls, about: About) -> About:
+        single = {"text", "sequence", "id", "time", "label", "group"}
+        return _check_columns(about, single, {"values"})
 
     @field_validator("classes")
     @classmethod
@@ -142,6 +158,11 @@ class ForecasterConfig(RunConfig):
     columns: list[StrictStr] = Field(min_length=1)
     learned: Learned
 
+    @field_validator("about")
+    @classmethod
+    def _columns(cls, about: About) -> About:
+        return _check_columns(about, {"time"}, {"target"})
+
 
 def upgraded(raw: dict[str, Any]) -> dict[str, Any]:
     """The config of an older format as this one has it.
@@ -166,4 +187,5 @@ def first_problem(error: ValidationError) -> str:
     """A pydantic error in a few words: which entry, what was wrong, what came."""
     problem = error.errors(include_url=False)[0]
     where = ".".join(map(str, problem["loc"]))
-    return f"{where}: {problem['msg']}, got {problem['input']!r:.60}"
+    said = problem["msg"].removeprefix("Value error, ")
+    return f"{where}: {said}, got {problem['input']!r:.60}"

@@ -11,6 +11,7 @@ An older run in that place stays whole and in use until the new one is.
 
 import errno
 import filecmp
+import glob
 import json
 import os
 import shutil
@@ -87,10 +88,11 @@ def training_run(path: str | Path, resume: bool = False) -> Iterator[NewRun]:
         RunDirectoryError: as `new_run`, or another training is writing there.
     """
     with _staged(Path(path)) as run, _locked(run.target / _FOLDER):
+        _clear_partials(run.target)
         folder = run.target / _FOLDER
         run.checkpoint, last = folder / _UNFINISHED, folder / _LAST
         if _is_run(run.target) and _same_bytes(run.checkpoint, last):
-            run.checkpoint.unlink()  # killed after its run was whole, before this line's like
+            run.checkpoint.unlink()  # its run is whole: a kill came before it was taken away
         there = [file for file in (run.checkpoint, last) if file.is_file()]
         if resume:
             run.resume = there[0] if there else None
@@ -131,7 +133,7 @@ def _staged(path: Path) -> Iterator[NewRun]:
     with _writing(path):
         _check_place(path)
         target = path.resolve()
-        run = NewRun(target, target.with_name(f".{target.name}.partial-{uuid4().hex[:8]}"))
+        run = NewRun(target, _partial(target))
         run.staging.mkdir(parents=True)
         try:
             yield run
@@ -162,6 +164,30 @@ def _locked(folder: Path) -> Iterator[None]:
         for place in made:
             with suppress(OSError):
                 place.rmdir()  # only where it is empty
+
+
+def _partial(target: Path) -> Path:
+    return target.with_name(f".{target.name}.partial-{os.getpid()}-{uuid4().hex[:8]}")
+
+
+def _clear_partials(target: Path) -> None:
+    """Remove what processes left that were killed while they wrote; not a run that is whole."""
+    for place in target.parent.glob(f".{glob.escape(target.name)}.partial-*-*"):
+        number = place.name.split("-")[-2]
+        if number.isdigit() and not _is_alive(int(number)) and not _is_run(place):
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def _is_alive(process: int) -> bool:
+    if os.name == "nt":
+        return True  # asking would end it
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _check_place(target: Path) -> None:
@@ -281,6 +307,7 @@ def _writing(path: Path) -> Iterator[None]:
         yield
     except (OSError, SafetensorError) as error:
         why = getattr(error, "strerror", None) or error
-        raise RunDirectoryError(
-            f"{path}: cannot be written: {why}; choose another --out"
-        ) from error
+        remedy = "choose another --out"
+        if os.path.isfile(path / _FOLDER / _UNFINISHED):  # noqa: PTH113 - a name may be too long
+            remedy = f"make room, and the same command with --resume goes on; or {remedy}"
+        raise RunDirectoryError(f"{path}: cannot be written: {why}; {remedy}") from error

@@ -34,8 +34,9 @@ def page(
         lines += [f"| {name} | {figure} |" for name, figure in figures]
         lines.append("")
     if history.records:
+        part = "" if history.stopped is None else f", stopped after step {history.stopped} of it"
         lines += [
-            f"Trained for {history.epochs} epochs; the weights are those of epoch "
+            f"Trained to epoch {history.epochs}{part}; the weights are those of epoch "
             f"{history.best_epoch}. Every epoch is a line of `metrics.jsonl`.",
             "",
         ]

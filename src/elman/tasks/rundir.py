@@ -104,7 +104,9 @@ def _raw_config(path: Path) -> dict[str, Any]:
     if not isinstance(raw, dict) or raw.get("format") != "elman run":
         raise RunDirectoryError(f"{path}: config.json is not that of an elman run")
     version = raw.get("format_version")
-    if isinstance(version, int) and version > FORMAT_VERSION:
+    if type(version) is not int or version < 1:
+        raise damaged(path / "config.json", f"format_version should be a number, got {version!r}")
+    if version > FORMAT_VERSION:
         raise RunDirectoryError(
             f"{path}: written by a newer elman (format {version}, this one knows "
             f"{FORMAT_VERSION}); upgrade with pip install --upgrade elman"

@@ -1,8 +1,9 @@
 """The ranges of the tasks' arguments."""
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from elman.train import Plan
 
@@ -10,10 +11,16 @@ Size = Annotated[int, Field(ge=1, le=16384, strict=True)]
 Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
 Share = Annotated[float, Field(ge=0, lt=1, strict=True)]
 Part = Annotated[float, Field(gt=0, lt=1, strict=True)]
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
+Rate = Annotated[float, Field(gt=0, le=1e30, strict=True)]  # torch takes them as float32
+Weight = Annotated[float, Field(ge=0, le=1e30, strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
 Level = Literal["char", "word"]
+
+
+def _known_device(name: str) -> str:
+    if not re.fullmatch(r"cpu|cuda(:\d{1,3})?|mps", name):
+        raise ValueError("should be cpu, cuda, cuda:0, cuda:1, ... or mps")
+    return name
 
 
 class Settings(BaseModel):
@@ -34,7 +41,7 @@ class Settings(BaseModel):
     patience: Count
     validation: Part
     random_state: Annotated[int, Field(ge=0, lt=2**32, strict=True)]
-    device: Annotated[str, Field(pattern=r"^(cpu|cuda(:\d+)?|mps)$", strict=True)]
+    device: Annotated[str, Field(strict=True), AfterValidator(_known_device)]
 
     def plan(self, decay: bool = False, judge_first: bool = False) -> Plan:
         """How to train by these settings; for the rest see `elman.train.Plan`."""

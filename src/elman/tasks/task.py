@@ -1,11 +1,8 @@
 """What the three tasks share: arguments by name, a network on a device, saving and loading."""
 
-import hashlib
 import inspect
 import platform
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -29,7 +26,7 @@ from elman.train import Checkpoint, History, Lesson, Report, train
 
 S = TypeVar("S", bound=Settings)
 C = TypeVar("C", bound=RunConfig)
-_MAY_CHANGE = {"epochs", "patience", "device"}  # when a training goes on
+_MAY_CHANGE = {"epochs", "patience", "device", "encoder"}  # when a training goes on
 
 
 class Task(ABC, Generic[S, C]):
@@ -118,6 +115,16 @@ class Task(ABC, Generic[S, C]):
             self._page(config),
         )
 
+    def is_told_in(self, path: Path) -> bool:
+        """Whether a run directory says the same of where the model comes from and how good it is,
+        but for the command that made it.
+        """
+        try:
+            there = rundir.read_config(path, self._config_type).about
+        except RunDirectoryError:
+            return False
+        return there.model_dump(exclude={"command"}) == self.about.model_dump(exclude={"command"})
+
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Read a run directory. The network is on the CPU, wherever it was trained.
@@ -142,6 +149,8 @@ class Task(ABC, Generic[S, C]):
             loaded.settings_ = loaded.set_params(**config.settings)._checked_settings()
         except SettingError as error:
             raise rundir.damaged(path / "config.json", str(error)) from None
+        if lost := sorted(set(cls._names()) - set(config.settings)):
+            raise rundir.damaged(path / "config.json", f"settings: {lost[0]} is missing")
         loaded._restore(path, config)
         with torch.device("meta"):  # shapes only: nothing is drawn, nothing allocated
             model = loaded._new_network()
@@ -217,6 +226,8 @@ class Task(ABC, Generic[S, C]):
                 {"task": self.task, **identity, "data": data},
                 None if source is None else Path(source),
             )
+            if resume and resume is not True and not Path(resume).is_file():
+                raise SettingError(f"resume: {resume} is not there; name a file, or leave it out")
         elif resume:
             raise SettingError("resume needs a checkpoint; say which file, checkpoint=...")
         history = train(lesson, settings.plan(**plan), report=report, checkpoint=place)
@@ -225,51 +236,3 @@ class Task(ABC, Generic[S, C]):
                 "interrupted before the first step ended; nothing was learned"
             )
         return history
-
-
-@contextmanager
-def seeded(seed: int, device: str) -> Iterator[torch.device]:
-    """The device to train on, with torch's random numbers from `seed`, and as before afterwards.
-
-    Raises:
-        SettingError: there is no such device here.
-    """
-    place = found_device(device)
-    with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
-        torch.default_generator.manual_seed(seed)
-        yield place
-
-
-def found_device(name: str) -> torch.device:
-    """The device of that name.
-
-    Raises:
-        SettingError: torch cannot use it here.
-    """
-    place = torch.device(name)
-    if place.type == "cpu":
-        return place
-    if place.type == "mps":
-        if not torch.backends.mps.is_available():
-            raise SettingError("device mps: torch cannot use it here; use cpu")
-        return place
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    index = int(name.partition(":")[2] or (torch.cuda.current_device() if count else 0))
-    if index >= count:
-        raise SettingError(f"device {name}: torch sees {count} CUDA devices here; use cpu")
-    return torch.device("cuda", index)
-
-
-def digest(*parts: object) -> str:
-    """SHA-256 of arrays, texts and lists of them, in hexadecimal."""
-    total = hashlib.sha256()
-    for part in parts:
-        if isinstance(part, np.ndarray):
-            total.update(
-                f"{part.dtype}{part.shape}".encode() + np.ascontiguousarray(part).tobytes()
-            )
-        elif isinstance(part, (list, tuple)):
-            total.update(digest(*part).encode())
-        else:
-            total.update(repr(part).encode())
-    return total.hexdigest()

@@ -104,8 +104,9 @@ class Checkpoint:
         except OSError as error:
             partial.unlink(missing_ok=True)
             raise RunDirectoryError(
-                f"{self.path}: the checkpoint cannot be written: {error.strerror}; make room or "
-                "choose another --out"
+                f"{self.path}: the checkpoint cannot be written: {error.strerror}; make room"
+                + (", and the same command with --resume goes on" if self.path.exists() else "")
+                + "; or choose another --out"
             ) from None
         now = time.monotonic()
         self._next = now + max(1.0, (now - began) / _SHARE)

@@ -79,6 +79,11 @@ class History:
         return int(self.records[-1]["epoch"]) if self.records else 0
 
     @property
+    def stopped(self) -> int | None:
+        """After how many steps of the last epoch it was stopped; None if that was whole."""
+        return self.records[-1].get("steps") if self.records else None
+
+    @property
     def best_epoch(self) -> int:
         """The epoch whose weights were kept, that of the lowest held-out loss; 0 if none."""
         if not self.records:
@@ -141,6 +146,11 @@ class _Run:
         self.asked = self.stopping = False  # here; and agreed on by all processes
         if checkpoint is not None and (snapshot := checkpoint.read()) is not None:
             self._restore(snapshot)
+        standing = [float(self.at.epoch), float(self.at.step)]
+        if summed(standing, self.device) != [world_size() * place for place in standing]:
+            raise TrainingError(
+                "the processes do not stand at the same point: give --out a place all of them see"
+            )
         self.network = parallel(self.model)
         self.began = time.monotonic() - self.at.elapsed
 
@@ -232,7 +242,7 @@ class _Run:
             Progress(at.epoch, self.plan.epochs, at.step, steps, loss, elapsed, self._rate, record)
         ):
             self.asked = True
-            self.stopping = world_size() == 1
+            self.stopping = self.stopping or world_size() == 1
 
     def _judge(self, steps: int) -> None:
         """Look at the rows held out, note the epoch, keep the weights if they are the best."""

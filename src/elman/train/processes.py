@@ -52,6 +52,12 @@ def joined(device: str) -> Iterator[None]:
         distributed.destroy_process_group()
 
 
+def wait_for_all() -> None:
+    """Go on when every process has come here."""
+    if world_size() > 1:
+        distributed.barrier()
+
+
 def share(rows: np.ndarray) -> tuple[np.ndarray, int]:
     """This process's part of the rows of a batch, and the weight of each of them.
 

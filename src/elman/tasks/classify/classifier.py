@@ -22,8 +22,10 @@ from elman.tasks.classify.readers import (
     restored_reader,
 )
 from elman.tasks.config import About, ClassifierConfig
+from elman.tasks.devices import seeded
+from elman.tasks.fingerprint import digest
 from elman.tasks.settings import ClassifierSettings
-from elman.tasks.task import Task, digest, seeded
+from elman.tasks.task import Task
 from elman.train import Report
 
 

@@ -304,6 +304,12 @@ def _read(library: ModuleType, name: str, place: Path) -> tuple[Any, Any]:
             )
     except Exception as error:  # noqa: BLE001 - tokenizers raises plain Exception
         raise SettingError(f"encoder {name}: it cannot be loaded: {_line(error)}") from None
+    known = model.get_input_embeddings().num_embeddings
+    if len(tokenizer) > known:
+        raise SettingError(
+            f"encoder {name}: its tokenizer has {len(tokenizer)} tokens, its model vectors for "
+            f"{known}; give the tokenizer that belongs to it"
+        )
     if lost := sorted(key for key in facts["missing_keys"] if "pooler" not in key):
         raise SettingError(f"encoder {name}: its weights lack {lost[0]}")
     return model.float().eval().requires_grad_(False), tokenizer

@@ -15,6 +15,7 @@ from elman.data import (
     joined_groups,
     parse_sequences,
 )
+from elman.data.numbers import shortened
 from elman.errors import DataError, SettingError
 from elman.tasks.classify.classifier import Classifier
 from elman.tasks.classify.inputs import identity_of
@@ -125,7 +126,14 @@ def read_inputs(table: Table, columns: Columns) -> tuple[Table, list[Any]]:
     That table is the file's own, or, where each row holds one step, one of the ids.
     """
     if columns.text is not None:
-        return table, table.column(columns.text)
+        texts = table.column(columns.text)
+        for row, record in enumerate(table.records or []):
+            if isinstance(record[columns.text], (dict, list)):
+                raise DataError(
+                    f"{table.place(row)}: column {columns.text!r} should be a text, got "
+                    f"{shortened(texts[row])}; arrays of numbers are read with --sequence"
+                )
+        return table, texts
     if columns.sequence is not None:
         return table, parse_sequences(table, columns.sequence)
     assert columns.id is not None

@@ -16,6 +16,13 @@ def as_plain(values: Sequence[Hashable]) -> list[Any]:
     return [value.item() if isinstance(value, np.generic) else value for value in values]
 
 
+def _rows(X: Any) -> Any:
+    """What can be gone through more than once, a row at a time."""
+    if getattr(X, "ndim", 1) == 2 and hasattr(X, "to_numpy"):
+        return X.to_numpy()  # a data frame: a sequence a row
+    return X if hasattr(X, "__len__") else list(X)
+
+
 def as_texts(X: Sequence[Any]) -> list[str]:
     """A list of texts, of a list, an array or a series."""
     if getattr(X, "ndim", 1) != 1:
@@ -40,7 +47,7 @@ def as_sequences(X: Sequence[Any], size: int | None = None) -> list[np.ndarray]:
     [(3, 1), (1, 1)]
     """
     sequences = []
-    for row, values in enumerate(X):
+    for row, values in enumerate(_rows(X)):
         try:
             sequence = np.asarray(values, dtype=np.float64)
         except (TypeError, ValueError):
@@ -70,6 +77,7 @@ def as_sequences(X: Sequence[Any], size: int | None = None) -> list[np.ndarray]:
 
 def as_inputs(X: Sequence[Any]) -> list[Any]:
     """Texts or sequences of numbers, by what the first one is."""
+    X = _rows(X)
     first: Any = next(iter(X), None)  # a series may have no row of the name 0
     if not isinstance(first, str) and np.ndim(first) > 0:
         return as_sequences(X)
@@ -106,6 +114,8 @@ def checked_examples(
                 raise DataError(
                     f"{name}[{row}] holds half a character (a lone surrogate); decode it anew"
                 )
+        if isinstance(label, str) and "\0" in label:
+            raise DataError(f"y[{row}] holds a NUL character; leave it out")
         if type(label) is not kind:
             raise DataError(f"y[{row}] should be of type {kind.__name__} as y[0], got {label!r}")
     return inputs, labels

@@ -10,6 +10,8 @@ from elman.errors import DataError, SettingError
 from elman.models import SequenceRegressor
 from elman.tasks import rundir
 from elman.tasks.config import About, ForecasterConfig, Learned
+from elman.tasks.devices import seeded
+from elman.tasks.fingerprint import digest
 from elman.tasks.forecast.frame import Frame
 from elman.tasks.forecast.inputs import (
     SPARE,
@@ -25,7 +27,7 @@ from elman.tasks.forecast.live import Live
 from elman.tasks.forecast.naive import followed
 from elman.tasks.forecast.page import forecaster_page
 from elman.tasks.settings import ForecasterSettings
-from elman.tasks.task import Task, digest, seeded
+from elman.tasks.task import Task
 from elman.train import Report
 
 _HEAD = 32  # rows that tell a series from another

@@ -53,8 +53,8 @@ class Evaluation:
         known = self.mases[self.step > 0]
         return float(known.mean()) if len(known) else math.nan
 
-    def skill(self, against: str = "better") -> float:
-        """1 - MAE / MAE of another forecast, mean over columns: 0 is no better, 1 is perfect.
+    def skills(self, against: str = "better") -> np.ndarray:
+        """1 - MAE / MAE of another forecast, for each column: 0 is no better, 1 is perfect.
 
         Args:
             against: "naive", "seasonal", or "better": for each column the one of the two with
@@ -66,7 +66,11 @@ class Evaluation:
         # where the other makes no error at all, there is nothing to be gained
         worse = np.where(mine > 0, -np.inf, 0.0)
         ratio = np.divide(mine, theirs, out=1 - worse, where=theirs > 0)
-        return float(np.mean(1 - ratio))
+        return 1 - ratio
+
+    def skill(self, against: str = "better") -> float:
+        """The mean of `skills` over the columns."""
+        return float(np.mean(self.skills(against)))
 
     @property
     def coverage(self) -> float:

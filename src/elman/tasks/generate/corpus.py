@@ -76,6 +76,17 @@ def ids_of(vocabulary: Vocabulary, text: str, begin: bool = False) -> np.ndarray
     return np.array(vocabulary.encode("\n" + text if begin else text), dtype=np.int64)
 
 
+def spelling_bits(vocabulary: Vocabulary, text: str) -> float:
+    """Bits to say which the tokens are that are not known: 8 for each byte in UTF-8, and 8 to end.
+
+    Without them a model would seem the better the fewer tokens it knows.
+
+    >>> spelling_bits(Vocabulary(["a"]), "aba爱")  # 2 bytes for b and its end, 4 for 爱
+    48.0
+    """
+    return sum(8.0 * (len(token.encode()) + 1) for token in vocabulary.unknown(text))
+
+
 def unigram_bits(counts: np.ndarray, ids: np.ndarray) -> float:
     """Bits to tell all of `ids` by how common each token is in `counts`, one added to each.
 

@@ -14,13 +14,22 @@ from elman.errors import DataError
 from elman.models import LanguageModel
 from elman.tasks import rundir
 from elman.tasks.config import About, GeneratorConfig
-from elman.tasks.generate.corpus import ids_of, joined, new_vocabulary, split_at_line, unigram_bits
+from elman.tasks.devices import seeded
+from elman.tasks.fingerprint import digest
+from elman.tasks.generate.corpus import (
+    ids_of,
+    joined,
+    new_vocabulary,
+    spelling_bits,
+    split_at_line,
+    unigram_bits,
+)
 from elman.tasks.generate.lesson import GeneratorLesson, new_network, total_nats
 from elman.tasks.generate.page import generator_page
 from elman.tasks.generate.sampling import check_sampling, not_finite
 from elman.tasks.generate.writing import Showing, check_request, written
 from elman.tasks.settings import GeneratorSettings
-from elman.tasks.task import Task, digest, seeded
+from elman.tasks.task import Task
 from elman.train import Report
 
 LEAST = 100  # tokens of a text to learn from
@@ -33,9 +42,9 @@ class Judgement:
     Attributes:
         characters: of the text.
         bits_per_character: what it costs to tell each, on average; a token that is not in the
-            vocabulary counts as `<unk>`, without saying which it is.
+            vocabulary costs `<unk>` and its spelling, 8 bits for each byte and its end.
         unigram_bits: the same if one only knew how common each token is: the baseline.
-        perplexity: of each token: as if so many were equally likely.
+        perplexity: of each token, `<unk>` being one: as if so many were equally likely.
         unknown: share of the tokens that are not in the vocabulary.
     """
 
@@ -197,7 +206,9 @@ class Generator(Task[GeneratorSettings, GeneratorConfig]):
             )
         with seeded(settings.random_state, settings.device) as device:
             model = new_network(settings, len(vocabulary)).to(device)
-            lesson = GeneratorLesson(model, settings, ids, held_ids, len(held), device)
+            lesson = GeneratorLesson(
+                model, settings, ids, held_ids, len(held), spelling_bits(vocabulary, held), device
+            )
             listener = None if report is None else Showing(report, model, vocabulary)
             data = digest(text)
             history = self._learn(lesson, settings, data, listener, checkpoint, resume, decay=True)
@@ -271,10 +282,11 @@ class Generator(Task[GeneratorSettings, GeneratorConfig]):
         nats = total_nats(self.model_, ids)
         if not math.isfinite(nats):
             raise not_finite()
+        spelling = spelling_bits(self.vocabulary_, text)
         return Judgement(
             characters=len(text),
-            bits_per_character=nats / math.log(2) / len(text),
-            unigram_bits=unigram_bits(self.counts_, ids[1:]) / len(text),
+            bits_per_character=(nats / math.log(2) + spelling) / len(text),
+            unigram_bits=(unigram_bits(self.counts_, ids[1:]) + spelling) / len(text),
             perplexity=math.exp(min(nats / (len(ids) - 1), 700.0)),
             unknown=float((ids[1:] == 0).mean()),
         )

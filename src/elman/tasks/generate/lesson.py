@@ -50,12 +50,17 @@ class GeneratorLesson(Lesson):
         ids: np.ndarray,
         held: np.ndarray,
         characters: int,
+        spelling: float,
         device: torch.device,
     ) -> None:
-        """Take `ids` to learn from and `held`, of so many characters, to stop by."""
+        """Take `ids` to learn from, and `held` to stop by.
+
+        The latter are so many characters; `spelling` bits say what is unknown among them.
+        """
         super().__init__(model)
         self.settings, self.device = settings, device
-        self.ids, self.held, self.characters = ids, held, characters
+        self.ids, self.held = ids, held
+        self.characters, self.spelling = characters, spelling
         counts = np.bincount(ids, minlength=1)
         self.chance = np.where(counts[ids] == 1, _ONCE, _ANY)
         self.count = stream_count(len(ids), settings.batch_size, settings.chunk)
@@ -83,7 +88,7 @@ class GeneratorLesson(Lesson):
         nats = total_nats(self.model, self.held)
         return {
             "valid_loss": nats / (len(self.held) - 1),
-            "valid_bits_per_character": nats / math.log(2) / self.characters,
+            "valid_bits_per_character": (nats / math.log(2) + self.spelling) / self.characters,
         }
 
 
