@@ -15,6 +15,7 @@ from elman.errors import SettingError
 from elman.tasks.classify import encoder as module
 from elman.tasks.classify import features
 from elman.tasks.classify.encoder import Encoder
+from elman.tasks.classify.pretrained import quiet
 
 CHARACTERS = "头痛发热咳嗽甲乙丙丁"
 TEXTS = ["头痛发热", "咳", "", "发热咳嗽头痛头痛", "咳", "甲乙X丙"]
@@ -31,7 +32,7 @@ def new_encoder(path, kind=BertModel, **sizes):
     config = BertConfig(
         vocab_size=len(tokens), num_attention_heads=4, intermediate_size=48, **sizes
     )
-    with module._quiet():
+    with quiet():
         kind(config).save_pretrained(path)
     return path
 
@@ -64,7 +65,7 @@ def forwards(monkeypatch):
 
 
 def theirs(place, text, **how):
-    with module._quiet(), torch.inference_mode():
+    with quiet(), torch.inference_mode():
         model = AutoModel.from_pretrained(place).float().eval()
         tokens = AutoTokenizer.from_pretrained(place)(text, return_tensors="pt", **how)
         return model(**tokens).last_hidden_state[0].numpy()
@@ -122,7 +123,7 @@ def test_roberta_counts_its_positions_from_the_padding_on(tmp_path):
         vocab_size=15, hidden_size=32, num_hidden_layers=1, num_attention_heads=4,
         intermediate_size=48, max_position_embeddings=20, pad_token_id=0,
     )  # fmt: skip
-    with module._quiet():
+    with quiet():
         transformers.RobertaModel(config).save_pretrained(place)
     vectors = Encoder.open(str(place)).vectors(["咳头" * 40, "咳"])
     assert [len(v) for v in vectors] == [19, 3]
@@ -135,7 +136,7 @@ def test_half_a_character(place):
 
 
 def test_half_precision_weights_are_read_in_float32(place):
-    with module._quiet():
+    with quiet():
         AutoModel.from_pretrained(place).half().save_pretrained(place)
     (vectors,) = Encoder.open(str(place)).vectors(["头痛"])
     np.testing.assert_allclose(vectors, theirs(place, "头痛"), rtol=0, atol=1e-5)
@@ -144,7 +145,7 @@ def test_half_precision_weights_are_read_in_float32(place):
 def test_a_second_training_does_not_run_the_encoder(place, forwards, monkeypatch):
     first = Encoder.open(str(place)).vectors(TEXTS)
     assert len(forwards) == 1
-    monkeypatch.setattr(module, "_read", None)  # it is not even loaded
+    monkeypatch.setattr(module, "read_model", None)  # it is not even loaded
     second = Encoder.open(str(place)).vectors([TEXTS[0], *TEXTS])
     assert len(forwards) == 1
     for a, b in zip([first[0], *first], second, strict=True):
@@ -328,7 +329,7 @@ def test_weights_of_another_name_are_refused(place):
 
 def test_weights_in_parts(place):
     expected = Encoder.open(str(place)).vectors(["头痛"])
-    with module._quiet():
+    with quiet():
         model = AutoModel.from_pretrained(place)
         (place / "model.safetensors").unlink()
         model.save_pretrained(place, max_shard_size="10KB")

@@ -106,9 +106,12 @@ class Training:
             )
         line("unchanged" if self.run.unchanged else "saved", str(out))
         if self.interrupt.asked:
+            # several processes note where they stand at the end of an epoch only
+            begun = (self.run.target / "checkpoint").is_dir()
+            again = self.place.again if begun else "there is no checkpoint to go on from yet"
             if os.environ.get("RANK", "0") == "0":
-                print(f"interrupted: the best weights so far are saved in {out}; "
-                      f"{self.place.again}", file=sys.stderr)  # fmt: skip
+                print(f"interrupted: the best weights so far are saved in {out}; {again}",
+                      file=sys.stderr)  # fmt: skip
             raise typer.Exit(130)
 
 

@@ -236,3 +236,15 @@ class Task(ABC, Generic[S, C]):
                 "interrupted before the first step ended; nothing was learned"
             )
         return history
+
+
+def rnn_in_words(of: Any, bidirectional: bool = False) -> str:
+    """The recurrent layers of a task or its settings.
+
+    >>> from types import SimpleNamespace
+    >>> rnn_in_words(SimpleNamespace(num_layers=2, hidden_size=8, nonlinearity="relu"))
+    '2 layers of RNN 8 (relu)'
+    """
+    layers = "" if of.num_layers == 1 else f"{of.num_layers} layers of "
+    both = "bidirectional " if bidirectional else ""
+    return f"{layers}{both}RNN {of.hidden_size} ({of.nonlinearity})"

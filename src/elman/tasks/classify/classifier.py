@@ -25,7 +25,7 @@ from elman.tasks.config import About, ClassifierConfig
 from elman.tasks.devices import seeded
 from elman.tasks.fingerprint import digest
 from elman.tasks.settings import ClassifierSettings
-from elman.tasks.task import Task
+from elman.tasks.task import Task, rnn_in_words
 from elman.train import Report
 
 
@@ -267,9 +267,7 @@ class Classifier(Task[ClassifierSettings, ClassifierConfig]):
         read = reader.describe() if reader else {"char": "characters"}.get(of.level, "words")
         if reader is None or reader.vocab_size is not None:
             read = f"{read} → embedding {of.embedding_size}"
-        both = "bidirectional " if of.bidirectional else ""
-        layers = "" if of.num_layers == 1 else f"{of.num_layers} layers of "
-        return f"{read} → {layers}{both}RNN {of.hidden_size} ({of.nonlinearity})"
+        return f"{read} → {rnn_in_words(of, of.bidirectional)}"
 
     def _new_network(self) -> SequenceClassifier:
         return new_network(self.settings_, self.reader_, len(self.classes_))

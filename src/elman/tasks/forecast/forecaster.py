@@ -27,7 +27,7 @@ from elman.tasks.forecast.live import Live
 from elman.tasks.forecast.naive import followed
 from elman.tasks.forecast.page import forecaster_page
 from elman.tasks.settings import ForecasterSettings
-from elman.tasks.task import Task
+from elman.tasks.task import Task, rnn_in_words
 from elman.train import Report
 
 _HEAD = 32  # rows that tell a series from another
@@ -352,10 +352,9 @@ class Forecaster(Task[ForecasterSettings, ForecasterConfig]):
         'changes → RNN 32 (tanh) → what to add to the naive forecast, 10 steps ahead'
         """
         of = getattr(self, "settings_", self)
-        layers = "" if of.num_layers == 1 else f"{of.num_layers} layers of "
         return (
-            f"changes → {layers}RNN {of.hidden_size} ({of.nonlinearity}) → what to add to the "
-            f"naive forecast, {of.horizon} steps ahead"
+            f"changes → {rnn_in_words(of)} → what to add to the naive forecast, "
+            f"{of.horizon} steps ahead"
         )
 
     def _new_network(self) -> SequenceRegressor:

@@ -29,7 +29,7 @@ from elman.tasks.generate.page import generator_page
 from elman.tasks.generate.sampling import check_sampling, not_finite
 from elman.tasks.generate.writing import Showing, check_request, written
 from elman.tasks.settings import GeneratorSettings
-from elman.tasks.task import Task
+from elman.tasks.task import Task, rnn_in_words
 from elman.train import Report
 
 LEAST = 100  # tokens of a text to learn from
@@ -302,10 +302,8 @@ class Generator(Task[GeneratorSettings, GeneratorConfig]):
         'characters → embedding 128 → RNN 192 (tanh)'
         """
         of = getattr(self, "settings_", self)
-        layers = "" if of.num_layers == 1 else f"{of.num_layers} layers of "
         read = "characters" if of.level == "char" else "words"
-        rnn = f"{layers}RNN {of.hidden_size} ({of.nonlinearity})"
-        return f"{read} → embedding {of.embedding_size} → {rnn}"
+        return f"{read} → embedding {of.embedding_size} → {rnn_in_words(of)}"
 
     def _new_network(self) -> LanguageModel:
         return new_network(self.settings_, len(self.vocabulary_))
