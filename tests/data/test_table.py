@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from elman.data import read_table
-from elman.data.table import write_csv
+from elman.data.delimited import delimited_writer
 
 
 @pytest.fixture
@@ -114,7 +114,9 @@ def test_what_is_written_is_read_again(tmp_path):
         columns = [f"c{k}" for k in range(width)]
         path = tmp_path / f"{trial}.csv"
         with path.open("w", encoding="utf-8", newline="") as stream:
-            write_csv(stream, columns, rows)
+            write = delimited_writer(stream, ",")
+            for row in [columns, *rows]:
+                write(row)
         assert read_table(path).rows == rows
         assert list(csv.reader(io.StringIO(path.read_text("utf-8"), newline=""))) == [
             columns,

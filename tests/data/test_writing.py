@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from elman.data import files_in, kind_of, open_output, read_blocks, read_table, row_writer
-from elman.data.table import write_csv
+from elman.data.delimited import delimited_writer
 from elman.errors import DataError, SettingError
 
 TYPED = [{"t": "a,b", "n": 1, "x": [1.5, None]}, {"x": {"头": True}, "n": None, "t": 'say "hi"'}]
@@ -71,7 +71,9 @@ def test_a_lone_carriage_return_is_written_in_quotes(tmp_path):
     path = tmp_path / "f.csv"
     rows = [["a\rb", "c\r"], ["\r\n", "d"]]
     with path.open("w", encoding="utf-8", newline="") as stream:
-        write_csv(stream, ["x", "y"], rows)
+        write = delimited_writer(stream, ",")
+        for row in [["x", "y"], *rows]:
+            write(row)
     assert read_table(path).rows == rows
     for kind in ("csv", "tsv"):
         (tmp_path / f"g.{kind}").write_bytes(

@@ -1,25 +1,23 @@
 """Files of rows: CSV, TSV and JSONL, with errors that name file, row and remedy."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import TextIO
 
 from elman.data.decoding import decode, decoded, file_chunks, half_a_character, lines_of
 from elman.data.delimited import (
     DELIMITERS,
     Row,
     delimited_rows,
-    delimited_writer,
     separator_hint,
 )
 from elman.data.jsonlines import json_rows
 from elman.data.kinds import kind_of
 from elman.errors import DataError, SettingError
 
-__all__ = ["Table", "decode", "half_a_character", "read_blocks", "read_table", "write_csv"]
+__all__ = ["Table", "decode", "half_a_character", "read_blocks", "read_table"]
 
 _CHARACTERS = 1 << 24  # a block of long rows ends early, so that its memory has a bound
 
@@ -137,20 +135,6 @@ def read_table(path: str | Path, encoding: str = "utf-8") -> Table:
         if whole.records is not None and block.records is not None:
             whole.records.extend(block.records)
     return replace(whole, sha256=digest.hexdigest())
-
-
-def write_csv(file: TextIO, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write rows under their column names, quoted where needed, with LF line ends.
-
-    >>> import sys
-    >>> write_csv(sys.stdout, ["a", "b"], [[1, "x,y"]])
-    a,b
-    1,"x,y"
-    """
-    write = delimited_writer(file, ",")
-    write(columns)
-    for row in rows:
-        write(row)
 
 
 def _blocks(path: Path, chunks: Iterator[bytes], encoding: str, size: int) -> Iterator[Table]:

@@ -327,4 +327,5 @@ def _seed_torch(seed: list[int], device: torch.device) -> None:
     number = int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1)
     torch.default_generator.manual_seed(number)
     if device.type == "cuda":
-        torch.cuda.manual_seed(number)
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(number)
