@@ -25,7 +25,7 @@ clean:
 	rm -rf $(VENV) build *.egg-info src/*.egg-info
 
 # Every version comes from constraints.txt; elman itself is built with what is installed here.
-$(VENV)/.ready: pyproject.toml setup.py constraints.txt
+$(VENV)/.ready: pyproject.toml setup.py constraints.txt $(wildcard csrc/*)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	    { echo 'elman needs Python 3.10 or newer: make PYTHON=python3.12' >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' || \

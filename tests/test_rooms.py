@@ -10,11 +10,12 @@ PACKAGE = Path(__file__).resolve().parent.parent / "src" / "elman"
 BELOW = {
     "ops": set(),
     "nn": {"ops"},
+    "bench": {"nn", "ops"},
     "models": {"nn", "ops"},
     "data": set(),
     "train": {"data"},
     "tasks": {"train", "data", "models", "nn", "ops"},
-    "cli": {"tasks", "train", "data", "models", "nn", "ops"},
+    "cli": {"tasks", "train", "data", "models", "bench", "nn", "ops"},
 }
 
 

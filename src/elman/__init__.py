@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from elman import models as models
     from elman import nn as nn
     from elman import ops as ops
-    from elman.nn import RNN, RNNCell, convert, unconvert
+    from elman.nn import RNN, RNNCell, Stream, convert, unconvert
     from elman.tasks import Classifier, Forecaster, Generator, load
 
 _HOMES = {
     "RNN": "elman.nn",
     "RNNCell": "elman.nn",
+    "Stream": "elman.nn",
     "convert": "elman.nn",
     "unconvert": "elman.nn",
     "Classifier": "elman.tasks",
@@ -35,6 +36,7 @@ __all__ = [
     "Forecaster",
     "Generator",
     "RNNCell",
+    "Stream",
     "__version__",
     "convert",
     "load",

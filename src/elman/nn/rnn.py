@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 
-from elman.ops import ended, scan
+from elman.ops import layer as run_layer
 
 #: The nonlinearities and the names torch gives the modes; identity is elman's own.
 MODES = {"tanh": "RNN_TANH", "relu": "RNN_RELU", "identity": "RNN_IDENTITY"}
@@ -208,27 +208,14 @@ class RNN(nn.Module):
         if h_0 is None:
             h_0 = x.new_zeros(len(self._all_weights), N, self.hidden_size)
         self._check_hidden(h_0, x, N)
-        initial, last = h_0.unbind(0), []
-        for layer in range(self.num_layers):
-            if layer and self.dropout:
+        D, last = self._num_directions, []
+        for k in range(0, len(weights), D):
+            if k and self.dropout:
                 x = functional.dropout(x, self.dropout, self.training)
-            outputs = []
-            for direction in range(self._num_directions):
-                k = layer * self._num_directions + direction
-                weight_ih, weight_hh, *biases = weights[k]
-                bias = biases[0] + biases[1] if biases else None
-                a = functional.linear(x, weight_ih, bias)  # (L, N, H_out) or (rows, H_out)
-                reverse = direction == 1
-                h = scan(
-                    a, weight_hh, initial[k], self.nonlinearity,
-                    batch_sizes=batch_sizes, reverse=reverse,
-                )  # fmt: skip
-                outputs.append(h)
-                last.append(ended(h, initial[k].to(h.dtype), batch_sizes, reverse))
-            x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)  # (..., D·H_out)
-        if len(outputs) == 1 and x.requires_grad:
-            x = x.clone()  # the rules saved the scan's own; the caller's is free to be written in
-        return x, torch.stack(last)
+            initial = h_0 if len(weights) == D else h_0[k : k + D]
+            x, h_n = run_layer(x, initial, weights[k : k + D], self.nonlinearity, batch_sizes)
+            last.append(h_n)
+        return x, last[0] if len(last) == 1 else torch.cat(last)  # (..., D·H_out)
 
     def _check_input(self, x: Tensor, dtype: torch.dtype) -> None:
         if x.dtype != dtype and not torch.is_autocast_enabled(x.device.type):

@@ -8,7 +8,8 @@ or packed, (rows, H) with `batch_sizes`; with a weight of (G, H, H) it has G bef
 """
 
 from elman.ops.doors import linear_scan, scan
+from elman.ops.layer import layer
 from elman.ops.layout import ended
 from elman.ops.select import BACKENDS, Choice, select, use_backend
 
-__all__ = ["BACKENDS", "Choice", "ended", "linear_scan", "scan", "select", "use_backend"]
+__all__ = ["BACKENDS", "Choice", "ended", "layer", "linear_scan", "scan", "select", "use_backend"]

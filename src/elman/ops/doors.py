@@ -114,13 +114,18 @@ def linear_scan(
         return LinearScan.apply(x, weight, s_0, p, q, e, batch_sizes, reverse, chosen)
 
 
+def written_down() -> bool:
+    """Whether torch.export or torch.jit.trace is writing down every operation."""
+    return torch.compiler.is_exporting() or torch.jit.is_tracing()  # type: ignore[attr-defined]
+
+
 def _under_the_rules(x: Tensor, backend: str | None) -> str | None:
     """The backend that serves; None where torch is to differentiate the plain loop itself.
 
-    That is where torch.export or torch.jit.trace writes down every operation, and for complex
-    numbers, since the rules are those of real ones.
+    That is where every operation is written down, and for complex numbers, since the rules are
+    those of real ones.
     """
-    if torch.compiler.is_exporting() or torch.jit.is_tracing():  # type: ignore[attr-defined]
+    if written_down():
         return None
     chosen = select(x.device, x.dtype, backend).backend
     return None if x.is_complex() else chosen

@@ -15,6 +15,7 @@ import torch
 
 #: Each backend and what it is, the preferred one first.
 BACKENDS = {
+    "cpu": "compiled kernels for the CPU",
     "aten": "torch's own operators, on every device",
     "reference": "the plain loop, for reading and for checking the others",
 }

@@ -1,0 +1,376 @@
+// The loops over time.
+//
+// Rows never meet, so threads share them out and need not wait for each other. Where there are
+// few rows and M is large, the threads share its columns instead and meet at every step.
+#pragma once
+
+#include <numeric>
+#include <vector>
+
+#include "scan.h"
+#include "threads.h"
+#include "tiles.h"
+
+namespace elman {
+namespace {
+
+// The rows first, first + skip, ... of a batch.
+struct Rows {
+  int64_t first, skip, count;
+
+  int64_t live(const Time& time, int64_t t) const {
+    return time.batch_sizes == nullptr ? count : below(time.batch_sizes[t]);
+  }
+  int64_t below(int64_t row) const {
+    return row <= first ? 0 : std::min(count, (row - first + skip - 1) / skip);
+  }
+  int64_t row(int64_t i) const { return first + i * skip; }
+};
+
+template <class T> T* step_of(const Sequence<T>& s, int64_t t) {
+  if (s.data == nullptr) return nullptr;
+  return s.data + (s.starts == nullptr ? t : s.starts[t]) * s.step;
+}
+
+// A tile of a step: `rows` rows from `row`, `skip` apart, and `width` vectors from `column`.
+// Its sums, row after row; and the states it comes from, absent where a row begins at zero.
+template <class T> struct Product {
+  int64_t t, row, skip;
+  int rows;
+  int64_t column;
+  int width;
+  const T* sums;
+  Lines<const T> before;
+  bool begins;
+};
+
+// Calls body(sum, r, j, n) for every vector of a tile: n numbers of row r from column j on.
+template <class T, class Body>
+inline void each_vector(const Product<T>& tile, int64_t H, Body body) {
+  const T* sums = tile.sums;
+  for (int i = 0; i < tile.rows; ++i)
+    for (int v = 0; v < tile.width; ++v, sums += kLanes<T>) {
+      const int64_t j = tile.column + v * kLanes<T>;
+      body(load(sums), tile.row + i * tile.skip, j, std::min<int64_t>(kLanes<T>, H - j));
+    }
+}
+
+// The part of a step that comes next: its rows, and the columns begin to end.
+struct Part {
+  int64_t t, live, begin, end;
+};
+
+// Asks for what a part will read or, with `kWrite`, write, before it is needed.
+template <int kWrite, class T>
+void fetch(const Sequence<T>& s, const Rows& rows, const Part& part) {
+  const T* step = step_of(s, part.t);
+  for (int64_t i = 0; step != nullptr && i < part.live; ++i) {
+    const char* row = reinterpret_cast<const char*>(step + rows.row(i) * s.row);
+    for (int64_t j = part.begin * sizeof(T); j < static_cast<int64_t>(part.end * sizeof(T)); j += 64)
+      __builtin_prefetch(row + j, kWrite);
+  }
+}
+
+// --- what becomes of the sums of a tile ------------------------------------------------------
+
+template <class T, class F> struct Activate {
+  const Scan<T>& scan;
+
+  void expect(const Rows& rows, const Part& part) const {
+    if (scan.a.data != nullptr && scan.a.data != scan.out.data) fetch<0>(scan.a, rows, part);
+    if (scan.x.data != nullptr) fetch<0>(scan.x, rows, {part.t, part.live, 0, scan.K});
+    fetch<1>(scan.out, rows, part);
+  }
+
+  void operator()(const Product<T>& tile) const {
+    const T* a = step_of(scan.a, tile.t);
+    T* out = step_of(scan.out, tile.t);
+    each_vector(tile, scan.H, [&](Vec<T> z, int64_t r, int64_t j, int64_t n) {
+      if (a != nullptr) z += load(a + r * scan.a.row + j, n);
+      if (scan.bias != nullptr) z += load(scan.bias + j, n);
+      store(out + r * scan.out.row + j, F::template value<T>(z), n);
+    });
+  }
+};
+
+template <class T> struct Combine {
+  const LinearScan<T>& scan;
+
+  void expect(const Rows& rows, const Part& part) const {
+    for (const Sequence<const T>* s : {&scan.x, &scan.p, &scan.e})
+      if (s->data != nullptr) fetch<0>(*s, rows, part);
+    fetch<1>(scan.out, rows, part);
+  }
+
+  void operator()(const Product<T>& tile) const {
+    const T* x = step_of(scan.x, tile.t);
+    const T* p = step_of(scan.p, tile.t);
+    const T* e = tile.before.data == nullptr ? nullptr : step_of(scan.e, tile.t);
+    T* out = step_of(scan.out, tile.t);
+    each_vector(tile, scan.H, [&](Vec<T> s, int64_t r, int64_t j, int64_t n) {
+      if (p != nullptr) s *= load(p + r * scan.p.row + j, n);
+      s += load(x + r * scan.x.row + j, n);
+      if (e != nullptr)
+        s += load(e + r * scan.e.row + j, n) * load(tile.before.data + r * tile.before.row + j, n);
+      store(out + r * scan.out.row + j, s, n);
+    });
+  }
+};
+
+template <class T, class F> struct Back {
+  const Backward<T>& scan;
+
+  void expect(const Rows& rows, const Part& part) const {
+    fetch<0>(scan.h, rows, part);
+    if (scan.h_bar.data != nullptr) fetch<0>(scan.h_bar, rows, part);
+  }
+
+  void operator()(const Product<T>& tile) const {
+    const T* h = step_of(scan.h, tile.t);
+    const T* h_bar = step_of(scan.h_bar, tile.t);
+    const T* last_bar = tile.begins ? scan.last_bar.data : nullptr;
+    T* out = step_of(scan.out, tile.t);
+    each_vector(tile, scan.H, [&](Vec<T> g, int64_t r, int64_t j, int64_t n) {
+      if (h_bar != nullptr) g += load(h_bar + r * scan.h_bar.row + j, n);
+      if (last_bar != nullptr) g += load(last_bar + r * scan.last_bar.row + j, n);
+      store(out + r * scan.out.row + j, F::template back<T>(load(h + r * scan.h.row + j, n), g), n);
+    });
+  }
+};
+
+// --- one step --------------------------------------------------------------------------------
+
+// M, and Wx of a scan that makes its own product with x, as the kernels read them.
+template <class T> struct Weights {
+  Panels<T> weight, x_weight;
+  bool direct;          // read M and Wx where they lie, not in the panels
+  bool packed = false;  // the panels are filled; else each is at its first use
+  bool ok() const { return weight.ok() && x_weight.ok(); }
+};
+
+// What a step multiplies besides the states: x_t for a scan, nothing for the others.
+template <class T> const Sequence<const T>& input_of(const Scan<T>& scan) { return scan.x; }
+template <class T> Sequence<const T> input_of(const Recurrence<T>&) { return {}; }
+
+template <class T> const Matrix<T>& input_weight_of(const Scan<T>& scan) { return scan.x_weight; }
+template <class T> const Matrix<T>& input_weight_of(const Recurrence<T>& scan) {
+  return scan.weight;  // never asked for: there is no input
+}
+
+// What stands before the states in the product: q for a linear scan, nothing for the others.
+template <class T> const Sequence<const T>& factor_of(const LinearScan<T>& scan) { return scan.q; }
+template <class T> Sequence<const T> factor_of(const Recurrence<T>&) { return {}; }
+
+template <class T> void pack_panel(const Recurrence<T>& scan, Weights<T>& to, int64_t panel) {
+  to.weight.fill(scan.weight, panel);
+}
+template <class T> void pack_panel(const Scan<T>& scan, Weights<T>& to, int64_t panel) {
+  to.weight.fill(scan.weight, panel);
+  if (scan.x.data != nullptr) to.x_weight.fill(scan.x_weight, panel);
+}
+
+// One recurrence over some rows; `finish` takes each tile's sums to the output.
+template <class T, class R, class Finish> class Loop {
+ public:
+  Loop(const R& scan, const Time& time, Weights<T>& weights, const Cut& cut, Rows rows)
+      : scan_(scan), finish_{scan}, time_(time), weights_(weights), cut_(cut), rows_(rows) {}
+
+  int64_t step_at(int64_t s) const { return scan_.reverse ? time_.L - 1 - s : s; }
+
+  // The s-th step in the order of the scan, for the panels begin to end of M.
+  void step(int64_t s, int64_t begin, int64_t end, T* scratch) {
+    const int64_t t = step_at(s), live = rows_.live(time_, t);
+    const int64_t before_now =
+        s == 0 ? rows_.below(scan_.resumed) : rows_.live(time_, step_at(s - 1));
+    const int64_t going = std::min(live, before_now);
+    const Lines<const T>& first = scan_.initial;
+    Lines<const T> before = scan_.resume;
+    if (s > 0) before = {step_of(scan_.out, step_at(s - 1)), scan_.out.row};
+    Lines<const T> inside = before, first_inside = first;
+    if (scratch != nullptr) {  // q ⊙ s_{t-1}
+      scale(t, 0, going, before, scratch);
+      if (first.data != nullptr) scale(t, going, live, first, scratch);
+      inside = first_inside = {scratch, scan_.H};
+      if (first.data == nullptr) first_inside.data = nullptr;
+    }
+    if (s + 1 < time_.L) {
+      const int64_t next = step_at(s + 1), columns = weights_.weight.first_column(begin);
+      const int64_t stop = std::min(scan_.H, weights_.weight.first_column(end));
+      finish_.expect(rows_, {next, rows_.live(time_, next), columns, stop});
+    }
+    for (int64_t k = begin; k < end; ++k) {
+      // there and back again: the panels last used are still at hand
+      const int64_t panel = s % 2 == 0 ? k : end - 1 - (k - begin);
+      if (s == 0 && !weights_.packed && !weights_.direct) pack_panel(scan_, weights_, panel);
+      rows(t, 0, going, panel, before, inside, false);
+      rows(t, going, live, panel, first, first_inside, true);
+    }
+  }
+
+  void keep_last(const Lines<T>& last) const {
+    if (last.data == nullptr) return;
+    for (int64_t i = 0, length = time_.L; i < rows_.count; ++i) {
+      const int64_t r = rows_.row(i);
+      if (time_.batch_sizes != nullptr)  // rows are sorted: each no longer than the one before
+        while (length > 0 && time_.batch_sizes[length - 1] <= r) --length;
+      const T* from = length == 0 ? scan_.initial.data + r * scan_.initial.row
+                                  : step_of(scan_.out, scan_.reverse ? 0 : length - 1) +
+                                        r * scan_.out.row;
+      std::memcpy(last.data + r * last.row, from, scan_.H * sizeof(T));
+    }
+  }
+
+ private:
+  void scale(int64_t t, int64_t begin, int64_t end, const Lines<const T>& states, T* scratch) const {
+    const Sequence<const T>& factor = factor_of(scan_);
+    const T* q = step_of(factor, t);
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t r = rows_.row(i);
+      for (int64_t j = 0; j < scan_.H; ++j)
+        scratch[r * scan_.H + j] = q[r * factor.row + j] * states.data[r * states.row + j];
+    }
+  }
+
+  // The tiles of one panel: rows begin to end, told from zero where `inside` is absent.
+  void rows(int64_t t, int64_t begin, int64_t end, int64_t panel, const Lines<const T>& before,
+            const Lines<const T>& inside, bool begins) const {
+    alignas(64) T sums[kTile];
+    const Panels<T>&M = weights_.weight, &Wx = weights_.x_weight;
+    const Sequence<const T>& input = input_of(scan_);
+    const T* x = step_of(input, t);
+    const int width = M.width(panel);
+    const int64_t tiles = (end - begin + cut_.tallest - 1) / cut_.tallest;
+    for (int64_t k = 0, i = begin; k < tiles; ++k) {
+      const int n = static_cast<int>((end - i + tiles - k - 1) / (tiles - k));
+      const int64_t r = rows_.row(i);
+      bool some = false;
+      const auto multiply = [&](const T* first, int64_t apart, const Panels<T>& W,
+                                const Matrix<T>& lying) {
+        if (weights_.direct)
+          multiply_by_columns(first, rows_.skip * apart, n, W, lying, panel, sums, some);
+        else
+          tile_for<T>(cut_, n, width)(first, rows_.skip * apart, 1, W.data(panel), W.K(), sums,
+                                      some);
+        some = true;
+      };
+      if (x != nullptr) multiply(x + r * input.row, input.row, Wx, input_weight_of(scan_));
+      if (inside.data != nullptr)
+        multiply(inside.data + r * inside.row, inside.row, M, scan_.weight);
+      if (!some) std::fill(sums, sums + n * width * kLanes<T>, T(0));
+      finish_({t, r, rows_.skip, n, M.first_column(panel), width, sums, before, begins});
+      i += n;
+    }
+  }
+
+  const R& scan_;
+  const Finish finish_;
+  const Time& time_;
+  Weights<T>& weights_;
+  const Cut cut_;
+  const Rows rows_;
+};
+
+// How the threads divide the work.
+struct Plan {
+  bool alone;       // one thread
+  bool by_columns;  // all threads at one recurrence, each with some columns of M
+  int64_t chunks;   // or each with some rows, in so many chunks a recurrence
+};
+
+constexpr double kWorth = 3e5;       // multiplications: what a thread must have to do
+constexpr double kWorthAStep = 3e4;  // the same between two meetings
+constexpr double kWorthPacking = 3e4;  // numbers of W to bring into panels
+constexpr int64_t kEnoughRows = 4;     // rows of a chunk, if possible
+constexpr int64_t kManyRowsEach = 24;  // the same where M is larger than
+constexpr int64_t kLargeWeights = 1 << 20;  // bytes
+
+inline int64_t rows_in(const Time& time) {
+  if (time.batch_sizes == nullptr) return time.L * time.N;
+  return std::accumulate(time.batch_sizes, time.batch_sizes + time.L, int64_t{0});
+}
+
+// For `count` recurrences with `each` multiplications a row.
+inline Plan plan_for(double each, int64_t bytes, int64_t count, const Time& time,
+                     const Parallel& parallel, bool scaled) {
+  const int64_t threads = parallel.threads, N = time.N;
+  const double work = each * static_cast<double>(rows_in(time) * count);
+  Plan plan{threads <= 1 || work < kWorth * static_cast<double>(threads), false, 1};
+  if (plan.alone || count % threads == 0) return plan;
+  // A large M is better shared: a thread's part of it may stay in its cache from step to step.
+  const int64_t enough = bytes > kLargeWeights ? kManyRowsEach : kEnoughRows;
+  plan.by_columns = !scaled && (time.L == 1 || N < threads * enough) &&
+                    each * static_cast<double>(N) > kWorthAStep * static_cast<double>(threads);
+  if (plan.by_columns) return plan;
+  const int64_t chunks = threads / std::gcd(threads, count);
+  plan.chunks = std::max<int64_t>(1, std::min(chunks, N / kEnoughRows));
+  plan.alone = plan.chunks * count == 1;
+  return plan;
+}
+
+// Brings M (and Wx) of every scan into panels.
+template <class T, class R>
+void pack(const std::vector<R>& scans, std::vector<Weights<T>>& weights, const Parallel& parallel) {
+  const int64_t panels = weights[0].weight.count(), H = scans[0].H;
+  const bool worth = static_cast<double>(H * H) > kWorthPacking * parallel.threads;
+  share(parallel, static_cast<int64_t>(weights.size()) * panels, worth, [&](int64_t task) {
+    pack_panel(scans[task / panels], weights[task / panels], task % panels);
+  });
+  for (Weights<T>& w : weights) w.packed = true;
+}
+
+template <class T, class L> void keep_last_of(const Scan<T>& scan, const L& loop) {
+  loop.keep_last(scan.last);
+}
+template <class T, class L> void keep_last_of(const Recurrence<T>&, const L&) {}
+
+// All rows of every recurrence, each in a time of its own, with M (and Wx) in panels already.
+template <class T, class Finish, class R>
+Status recur(const std::vector<R>& scans, const std::vector<Time>& times, const Parallel& parallel,
+             std::vector<Weights<T>>& weights) {
+  const int64_t count = static_cast<int64_t>(scans.size());
+  const int64_t H = scans[0].H, N = times[0].N, panels = weights[0].weight.count();
+  const bool scaled = factor_of(scans[0]).data != nullptr;
+  const bool fused = input_of(scans[0]).data != nullptr;
+  const double each = static_cast<double>(H) *
+                      static_cast<double>(H + (fused ? weights[0].x_weight.K() : 0));
+  const Plan plan = plan_for(each, H * H * static_cast<int64_t>(sizeof(T)), count, times[0],
+                             parallel, scaled);
+  const Buffer<T> scratch = scaled ? buffer<T>(count * N * H) : nullptr;
+  if (scaled && scratch == nullptr) return Status::out_of_memory;
+  const auto loop = [&](int64_t k, Rows rows) {
+    return Loop<T, R, Finish>(scans[k], times[k], weights[k], cut_for(N), rows);
+  };
+  if (!weights[0].direct && !weights[0].packed && !plan.by_columns && !plan.alone)
+    pack(scans, weights, parallel);
+  if (plan.by_columns) {
+    const int64_t parts = std::min<int64_t>(parallel.threads, panels);
+    for (int64_t k = 0; k < count; ++k) {
+      Crew crew(parts);
+      auto all_rows = loop(k, {0, 1, N});
+      share(parallel, parts, true, [&](int64_t own) {
+        crew.run(times[k].L, own, [&](int64_t s, int64_t part) {
+          all_rows.step(s, panels * part / parts, panels * (part + 1) / parts, nullptr);
+        });
+      });
+      keep_last_of(scans[k], all_rows);
+    }
+    return Status::ok;
+  }
+  share(parallel, count * plan.chunks, !plan.alone, [&](int64_t task) {
+    const int64_t k = task / plan.chunks, c = task % plan.chunks;
+    const int64_t first = N * c / plan.chunks, end = N * (c + 1) / plan.chunks;
+    // packed, the first rows are the longest: deal them out one by one
+    const Rows rows = times[k].batch_sizes == nullptr
+                          ? Rows{first, 1, end - first}
+                          : Rows{c, plan.chunks, (N - c + plan.chunks - 1) / plan.chunks};
+    auto some_rows = loop(k, rows);
+    T* const inside = scaled ? scratch.get() + k * N * H : nullptr;
+    for (int64_t s = 0; s < times[k].L; ++s) some_rows.step(s, 0, panels, inside);
+    keep_last_of(scans[k], some_rows);
+  });
+  for (Weights<T>& w : weights) w.packed = true;
+  return Status::ok;
+}
+
+}  // namespace
+}  // namespace elman

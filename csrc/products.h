@@ -1,0 +1,147 @@
+// Products over a whole sequence, with no order in time: rows × W, and Σ uᵀ v over all rows.
+//
+// Like the loops, they give the same result on any number of threads.
+#pragma once
+
+#include <vector>
+
+#include "loop.h"
+
+namespace elman {
+namespace {
+
+// The sums of a tile of rows × W, whose first row is the i-th, go where to(i) says.
+template <class T, class To>
+inline void keep_sums(const T* sums, int rows, const Panels<T>& W, int64_t panel, int64_t i, To to,
+                      bool add) {
+  const Product<T> tile{0, i, 1, rows, W.first_column(panel), W.width(panel), sums, {}, false};
+  each_vector(tile, W.H(), [&](Vec<T> z, int64_t r, int64_t j, int64_t n) {
+    T* place = to(r) + j;
+    store(place, add ? load(place, n) + z : z, n);
+  });
+}
+
+// to(i) = (add ? to(i) : 0) + row i × W, for the panels first to last and the rows begin to end
+template <class T, class To>
+void multiply_rows(const Lines<const T>& rows, const Panels<T>& W, int64_t first, int64_t last,
+                   int64_t begin, int64_t end, To to, bool add) {
+  alignas(64) T sums[kTile];
+  const Cut cut = W.widest() == kManyRows.widest ? kManyRows : kFewRows;
+  for (int64_t panel = first; panel < last; ++panel)
+    for (int64_t i = begin; i < end; i += cut.tallest) {
+      const int n = static_cast<int>(std::min<int64_t>(cut.tallest, end - i));
+      tile_for<T>(cut, n, W.width(panel))(rows.data + i * rows.row, rows.row, 1,
+                                                W.data(panel), W.K(), sums, false);
+      keep_sums(sums, n, W, panel, i, to, add);
+    }
+}
+
+// Rows that lie evenly: `count` of them, from step t and row r on.
+struct Run {
+  int64_t t, r, count;
+  bool along_time;
+};
+
+template <class T> bool gapless(const Sequence<T>& s, const Time& time) {
+  return s.step == (s.starts == nullptr ? time.N : 1) * s.row;
+}
+
+// `to` = `from` × W for every row of a sequence, W being brought into panels on the way or, with
+// `direct`, read where it lies. Threads share the rows; or, if they are few, the panels, which are used while they are at hand.
+template <class T>
+void multiply(const Sequence<const T>& from, const Matrix<T>& weight, Panels<T>& W, bool direct,
+              const Sequence<T>& to, const Time& time, const Parallel& parallel) {
+  constexpr int64_t kRows = 64;  // of a task
+  std::vector<Run> runs;
+  const auto add = [&](int64_t t, int64_t r, int64_t count, bool along_time) {
+    for (int64_t i = 0; i < count; i += kRows)
+      runs.push_back({along_time ? t + i : t, along_time ? r : r + i, std::min(kRows, count - i),
+                      along_time});
+  };
+  const int64_t rows = rows_in(time);
+  if (gapless(from, time) && gapless(to, time))
+    add(0, 0, rows, false);
+  else if (time.batch_sizes == nullptr && time.N < time.L)
+    for (int64_t r = 0; r < time.N; ++r) add(0, r, time.L, true);
+  else
+    for (int64_t t = 0; t < time.L; ++t)
+      add(t, 0, time.batch_sizes == nullptr ? time.N : time.batch_sizes[t], false);
+  const auto multiply_run = [&](const Run& run, int64_t first, int64_t last) {
+    const T* begin = step_of(from, run.t) + run.r * from.row;
+    T* out = step_of(to, run.t) + run.r * to.row;
+    const int64_t apart = run.along_time ? to.step : to.row;
+    const Lines<const T> rows{begin, run.along_time ? from.step : from.row};
+    const auto place = [&](int64_t i) { return out + i * apart; };
+    if (!direct) return multiply_rows<T>(rows, W, first, last, 0, run.count, place, false);
+    alignas(64) T sums[kTile];
+    for (int64_t i = 0; i < run.count; i += kManyRows.tallest) {
+      const int n = static_cast<int>(std::min<int64_t>(kManyRows.tallest, run.count - i));
+      multiply_by_columns(begin + i * rows.row, rows.row, n, W, weight, first, sums, false);
+      keep_sums(sums, n, W, first, i, place, false);
+    }
+  };
+  const double work = static_cast<double>(rows * W.K()) * static_cast<double>(W.H());
+  const bool worth = work > kWorth * parallel.threads;
+  const bool by_panels = direct || rows < kRows * 2 * parallel.threads;
+  share(parallel, W.count(), worth, [&](int64_t panel) {
+    if (!direct) W.fill(weight, panel);
+    if (by_panels)
+      for (const Run& run : runs) multiply_run(run, panel, panel + 1);
+  });
+  if (by_panels) return;
+  share(parallel, static_cast<int64_t>(runs.size()), worth,
+        [&](int64_t k) { multiply_run(runs[k], 0, W.count()); });
+}
+
+// to (columns of u, W.H) = (add ? to : 0) + Σ_k u_kᵀ w_k, with u_k the k-th of `rows` and w_k row k of W: the
+// columns begin to end of u, for one panel of W
+template <class T>
+void add_outer(const Lines<const T>& rows, const Panels<T>& W, int64_t panel, int64_t begin,
+               int64_t end, T* to, bool add) {
+  alignas(64) T sums[kTile];
+  for (int64_t j = begin; j < end; j += kManyRows.tallest) {
+    const int n = static_cast<int>(std::min<int64_t>(kManyRows.tallest, end - j));
+    tile_for<T>(kManyRows, n, W.width(panel))(rows.data + j, 1, rows.row, W.data(panel), W.K(),
+                                              sums, false);
+    keep_sums(sums, n, W, panel, j, [&](int64_t i) { return to + i * W.H(); }, add);
+  }
+}
+
+// The same for rows w_k, H numbers each, that are too few to be worth panels.
+template <class T>
+void add_outer_of_few(const Lines<const T>& rows, const T* const* w, int64_t count, int64_t H,
+                      int64_t begin, int64_t end, T* to, bool add) {
+  constexpr int64_t lanes = kLanes<T>, V = 4;
+  for (int64_t j = begin; j < end; ++j)
+    for (int64_t first = 0; first < H; first += V * lanes) {
+      const int64_t vectors = std::min(V, (H - first + lanes - 1) / lanes);
+      Vec<T> sums[V] = {};
+      for (int64_t k = 0; k < count; ++k) {
+        const Vec<T> u = all(rows.data[k * rows.row + j]);
+        for (int64_t v = 0; v < vectors; ++v) {
+          const int64_t i = first + v * lanes;
+          sums[v] += u * load(w[k] + i, std::min(lanes, H - i));
+        }
+      }
+      for (int64_t v = 0; v < vectors; ++v) {
+        const int64_t i = first + v * lanes, n = std::min(lanes, H - i);
+        T* place = to + j * H + i;
+        store(place, add ? load(place, n) + sums[v] : sums[v], n);
+      }
+    }
+}
+
+// to = (add ? to : 0) + Σ_k u_k over all rows, for the columns begin to end
+template <class T>
+void add_rows(const Lines<const T>& rows, int64_t count, int64_t begin, int64_t end, T* to,
+              bool add) {
+  for (int64_t j = begin; j < end; j += kLanes<T>) {
+    const int64_t n = std::min<int64_t>(kLanes<T>, end - j);
+    Vec<T> sum{};
+    for (int64_t k = 0; k < count; ++k) sum += load(rows.data + k * rows.row + j, n);
+    store(to + j, add ? load(to + j, n) + sum : sum, n);
+  }
+}
+
+}  // namespace
+}  // namespace elman

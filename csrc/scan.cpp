@@ -1,0 +1,113 @@
+// The kernels by name. Compiled once for every instruction set, each under a name of its own.
+#include "scan.h"
+
+#include "gradients.h"
+#include "loop.h"
+#include "products.h"
+#include "stream.h"
+
+namespace elman {
+namespace {
+
+template <class T> void copy_rows(const Lines<const T>& from, const Lines<T>& to, int64_t N, int64_t H) {
+  for (int64_t r = 0; from.data != nullptr && to.data != nullptr && r < N; ++r)
+    std::memcpy(to.data + r * to.row, from.data + r * from.row, H * sizeof(T));
+}
+
+// With so few rows a step, the product with x is made apart from the scan, unless all weights
+// together stay in the nearest cache, or in the next.
+constexpr int64_t kMany = 64, kNearby = 36 << 10, kAtHand = 1 << 20;  // rows; bytes
+
+// Whether all rows together are too few to be worth panels, and M can be read where it lies.
+template <class T> bool read_in_place(const Scan<T>& scan, const Time& time) {
+  const int64_t rows = rows_in(time);
+  return too_few(rows, scan.weight, scan.H) &&
+         (scan.x.data == nullptr || too_few(rows, scan.x_weight, scan.H));
+}
+template <class T> bool read_in_place(const LinearScan<T>&, const Time&) { return false; }
+
+template <class T, class Finish, class R>
+Status run(std::vector<R> scans, const Time& time, const Parallel& parallel, int64_t K) {
+  const bool direct = read_in_place(scans[0], time);
+  std::vector<Weights<T>> weights;
+  for (const R& scan : scans) {
+    const int widest = cut_for(time.N).widest;
+    weights.push_back({{scan.H, scan.H, widest, direct}, {K, scan.H, widest, direct}, direct});
+    if (!weights.back().ok()) return Status::out_of_memory;
+  }
+  return recur<T, Finish>(scans, std::vector<Time>(scans.size(), time), parallel, weights);
+}
+
+// out = x Wx, for all steps at once: with few rows a step, that is faster than step by step.
+template <class T>
+Status multiply_input(Scan<T>& scan, const Time& time, const Parallel& parallel) {
+  const bool direct = too_few(rows_in(time), scan.x_weight, scan.H);
+  Panels<T> weight(scan.K, scan.H, kManyRows.widest, direct);
+  if (!weight.ok()) return Status::out_of_memory;
+  multiply<T>(scan.x, scan.x_weight, weight, direct, scan.out, time, parallel);
+  scan.a = {scan.out.data, scan.out.step, scan.out.row, scan.out.starts};
+  scan.x.data = nullptr;
+  return Status::ok;
+}
+
+template <class T, class F>
+Status scan_with(const Scan<T>* asked, int64_t count, const Time& time, const Parallel& parallel) {
+  std::vector<Scan<T>> scans(asked, asked + count);
+  int64_t K = scans[0].x.data == nullptr ? 0 : scans[0].K;
+  const int64_t bytes = (K + scans[0].H) * scans[0].H * static_cast<int64_t>(sizeof(T));
+  const int64_t enough = bytes <= kNearby ? 1 : bytes <= kAtHand ? kManyRows.tallest : kMany;
+  if (K > 0 && time.L > 1 && time.N < enough) {
+    for (Scan<T>& scan : scans) {
+      const Status status = multiply_input(scan, time, parallel);
+      if (status != Status::ok) return status;
+    }
+    K = 0;
+  }
+  return run<T, Activate<T, F>>(std::move(scans), time, parallel, K);
+}
+
+bool empty(const Time& time) { return time.L == 0 || time.N == 0; }
+
+template <class T> Status scan(const Scan<T>* scans, int64_t count, Time time, Parallel parallel) {
+  for (int64_t k = 0; empty(time) && k < count; ++k)
+    copy_rows(scans[k].initial, scans[k].last, time.N, scans[k].H);
+  if (empty(time)) return Status::ok;
+  switch (scans[0].f) {
+    case Nonlinearity::tanh: return scan_with<T, Tanh>(scans, count, time, parallel);
+    case Nonlinearity::relu: return scan_with<T, Relu>(scans, count, time, parallel);
+    default: return scan_with<T, Identity>(scans, count, time, parallel);
+  }
+}
+
+template <class T>
+Status linear_scan(const LinearScan<T>* scans, int64_t count, Time time, Parallel parallel) {
+  if (empty(time)) return Status::ok;
+  return run<T, Combine<T>>(std::vector<LinearScan<T>>(scans, scans + count), time, parallel, 0);
+}
+
+template <class T>
+Status gradients(const Gradients<T>* asked, int64_t count, Time time, Parallel parallel) {
+  switch (asked[0].f) {
+    case Nonlinearity::tanh: return derive<T, Tanh>(asked, count, time, parallel);
+    case Nonlinearity::relu: return derive<T, Relu>(asked, count, time, parallel);
+    default: return derive<T, Identity>(asked, count, time, parallel);
+  }
+}
+
+template <class T> constexpr KernelsOf<T> kernels_of() {
+  return {scan<T>,        linear_scan<T>, gradients<T>,   open_stream<T>,
+          step_stream<T>, stream_state<T>, close_stream<T>};
+}
+
+}  // namespace
+
+#define ELMAN_JOINED(a, b) a##b
+#define ELMAN_NAMED(isa) ELMAN_JOINED(kernels_, isa)
+#define ELMAN_TEXT(x) #x
+#define ELMAN_QUOTED(x) ELMAN_TEXT(x)
+
+extern const Kernels ELMAN_NAMED(ELMAN_ISA);
+const Kernels ELMAN_NAMED(ELMAN_ISA){ELMAN_QUOTED(ELMAN_ISA), kernels_of<float>(),
+                                     kernels_of<double>()};
+
+}  // namespace elman

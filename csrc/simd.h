@@ -1,0 +1,261 @@
+// Vectors of the instruction set this file is compiled for, and f(z) on them.
+//
+// Arithmetic is that of the compiler's own vector types, so one source serves every machine;
+// a × b + c becomes one fused operation where there is one. Only loading part of a vector and
+// keeping NaN through min and max need the machine's own words.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <utility>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#if defined(__AVX512F__)
+#define ELMAN_VECTOR_BYTES 64
+#elif defined(__AVX2__)
+#define ELMAN_VECTOR_BYTES 32
+#else
+#define ELMAN_VECTOR_BYTES 16
+#endif
+
+namespace elman {
+namespace {
+
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int kRegisters = 32;
+#else
+constexpr int kRegisters = 16;
+#endif
+
+template <class T> struct VectorOf;
+template <> struct VectorOf<float> {
+  typedef float type __attribute__((vector_size(ELMAN_VECTOR_BYTES)));
+  typedef int32_t bits __attribute__((vector_size(ELMAN_VECTOR_BYTES)));
+};
+template <> struct VectorOf<double> {
+  typedef double type __attribute__((vector_size(ELMAN_VECTOR_BYTES)));
+  typedef int64_t bits __attribute__((vector_size(ELMAN_VECTOR_BYTES)));
+};
+template <class T> using Vec = typename VectorOf<T>::type;
+template <class T> using Bits = typename VectorOf<T>::bits;
+template <class T> constexpr int kLanes = ELMAN_VECTOR_BYTES / sizeof(T);
+
+// --- memory --------------------------------------------------------------------------------
+
+template <class T> inline Vec<T> load(const T* p) {
+  Vec<T> v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+
+template <class T> inline void store(T* p, Vec<T> v) { std::memcpy(p, &v, sizeof v); }
+
+// The first n of a vector's numbers, 0 < n <= kLanes; the rest are zero, or are left alone.
+template <class T> inline Vec<T> load(const T* p, int64_t n) {
+  if (n == kLanes<T>) return load(p);
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4)
+    return (Vec<T>)_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1), p);
+  else
+    return (Vec<T>)_mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << n) - 1), p);
+#else
+  Vec<T> v{};
+  for (int64_t i = 0; i < n; ++i) v[i] = p[i];
+  return v;
+#endif
+}
+
+template <class T> inline void store(T* p, Vec<T> v, int64_t n) {
+  if (n == kLanes<T>) return store(p, v);
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4)
+    _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1), (__m512)v);
+  else
+    _mm512_mask_storeu_pd(p, static_cast<__mmask8>((1u << n) - 1), (__m512d)v);
+#else
+  for (int64_t i = 0; i < n; ++i) p[i] = v[i];
+#endif
+}
+
+template <class T> inline Vec<T> all(T x) { return x - Vec<T>{}; }  // x - 0 is x, also for -0
+
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector)
+#define ELMAN_SHUFFLES
+#endif
+#endif
+
+#if defined(ELMAN_SHUFFLES)
+// Of two rows D apart, the numbers whose place in the row has no D in it come first, the others
+// second: the step from blocks of D to blocks of 2D in a transposition.
+template <class T, int D, int... I>
+inline void exchange(Vec<T>& a, Vec<T>& b, std::integer_sequence<int, I...>) {
+  constexpr int n = sizeof...(I);
+  const Vec<T> first = __builtin_shufflevector(a, b, ((I & D) == 0 ? I : I - D + n)...);
+  b = __builtin_shufflevector(a, b, ((I & D) == 0 ? I + D : I + n)...);
+  a = first;
+}
+
+// Turns kLanes rows of kLanes numbers into columns.
+template <class T, int D = 1> inline void transpose(Vec<T> (&rows)[kLanes<T>]) {
+  if constexpr (D < kLanes<T>) {
+#pragma GCC unroll 16
+    for (int i = 0; i < kLanes<T>; ++i)
+      if ((i & D) == 0)
+        exchange<T, D>(rows[i], rows[i + D], std::make_integer_sequence<int, kLanes<T>>{});
+    transpose<T, 2 * D>(rows);
+  }
+}
+#endif
+
+template <class T> inline T sum_of(Vec<T> v) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4)
+    return _mm512_reduce_add_ps((__m512)v);
+  else
+    return _mm512_reduce_add_pd((__m512d)v);
+#else
+  T parts[kLanes<T>];
+  store(parts, v);
+  for (int n = kLanes<T> / 2; n > 0; n /= 2)
+    for (int i = 0; i < n; ++i) parts[i] += parts[i + n];
+  return parts[0];
+#endif
+}
+
+// Keeps the compiler from reading v from memory again where it is used.
+template <class V> inline void in_register(V& v) {
+#if defined(__x86_64__)
+  __asm__("" : "+v"(v));
+#elif defined(__aarch64__)
+  __asm__("" : "+w"(v));
+#endif
+}
+
+// --- f -------------------------------------------------------------------------------------
+
+// x within ±bound; a NaN stays a NaN, which x86's min and max keep in their second operand
+template <class T> inline Vec<T> clamped(Vec<T> x, T bound) {
+  const Vec<T> high = all<T>(bound), low = all<T>(-bound);
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4)
+    return (Vec<T>)_mm512_max_ps((__m512)low, _mm512_min_ps((__m512)high, (__m512)x));
+  else
+    return (Vec<T>)_mm512_max_pd((__m512d)low, _mm512_min_pd((__m512d)high, (__m512d)x));
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 4)
+    return (Vec<T>)_mm256_max_ps((__m256)low, _mm256_min_ps((__m256)high, (__m256)x));
+  else
+    return (Vec<T>)_mm256_max_pd((__m256d)low, _mm256_min_pd((__m256d)high, (__m256d)x));
+#else
+  x = x > high ? high : x;
+  return x < low ? low : x;
+#endif
+}
+
+// tanh x = m / (m + 1) with m = (exp(2x) - 1) / 2, which loses nothing near zero. 2x is
+// n ln 2 + 2r with |r| <= ln 2 / 4, so m = 2ⁿ s + (2ⁿ - 1) / 2 with s = (exp(2r) - 1) / 2.
+template <class T, int kMantissa> inline Vec<T> from_parts(Vec<T> shifted, Vec<T> s) {
+  Bits<T> exponent;
+  std::memcpy(&exponent, &shifted, sizeof exponent);
+  exponent <<= kMantissa;  // n and the exponent's bias lie in the lowest bits of `shifted`
+  Vec<T> power;            // 2ⁿ
+  std::memcpy(&power, &exponent, sizeof power);
+  const Vec<T> m = power * s + (power * T(0.5) - T(0.5));
+  return m / (m + T(1));
+}
+
+// s = r + r² C(r), C of the least greatest error, 2⁻²⁶ of s. Beyond ±9.02 tanh rounds to one.
+inline Vec<float> tanh_of(Vec<float> x) {
+  x = clamped<float>(x, 9.02f);
+  constexpr float kRound = 12582912.0f + 127;  // adding 1.5·2²³ rounds to an integer
+  const Vec<float> shifted = x * 2.88539008f + kRound;
+  const Vec<float> r = x - (shifted - kRound) * 0.346573590f;
+  Vec<float> c = r * 0.0444240318f + 0.133865286f;
+  c = c * r + 0.333337614f;
+  c = c * r + 0.666661727f;
+  c = c * r + 0.999999963f;
+  return from_parts<float, 23>(shifted, r * r * c + r);
+}
+
+// The same with ln 2 in two pieces and the series of s to r¹³, the rest below 2⁻⁵⁶ of it.
+inline Vec<double> tanh_of(Vec<double> x) {
+  x = clamped<double>(x, 20.0);
+  constexpr double kRound = 6755399441055744.0 + 1023;  // 1.5·2⁵²
+  const Vec<double> shifted = x * 2.8853900817779268 + kRound;
+  const Vec<double> n = shifted - kRound;
+  const Vec<double> r = (x - n * 0.3465735901845619) - n * 9.5410746146463525e-11;
+  Vec<double> c = r * 6.577784355562133e-07 + 4.275559831115387e-06;
+  c = c * r + 2.565335898669232e-05;
+  c = c * r + 0.00014109347442680775;
+  c = c * r + 0.0007054673721340388;
+  c = c * r + 0.0031746031746031746;
+  c = c * r + 0.012698412698412698;
+  c = c * r + 0.044444444444444446;
+  c = c * r + 0.13333333333333333;
+  c = c * r + 0.3333333333333333;
+  c = c * r + 0.6666666666666666;
+  c = c * r + 1.0;
+  return from_parts<double, 52>(shifted, r * r * c + r);
+}
+
+struct Tanh {
+  template <class T> static Vec<T> value(Vec<T> z) { return tanh_of(z); }
+  // g f'(z), told from h = f(z)
+  template <class T> static Vec<T> back(Vec<T> h, Vec<T> g) { return g * (1 - h * h); }
+};
+
+struct Relu {
+  template <class T> static Vec<T> value(Vec<T> z) {
+    const Vec<T> zero{};
+    return z <= zero ? zero : z;
+  }
+  template <class T> static Vec<T> back(Vec<T> h, Vec<T> g) {
+    const Vec<T> zero{};
+    return h <= zero ? zero : g;
+  }
+};
+
+struct Identity {
+  template <class T> static Vec<T> value(Vec<T> z) { return z; }
+  template <class T> static Vec<T> back(Vec<T>, Vec<T> g) { return g; }
+};
+
+// While it lives, numbers too small for a full significand are zero on this thread: the
+// machine takes a hundred times longer over them, and a gradient that vanishes is made of them.
+class NoSubnormals {
+ public:
+  NoSubnormals() : before_(get()) { set(before_ | kFlush); }
+  ~NoSubnormals() { set(before_); }
+  NoSubnormals(const NoSubnormals&) = delete;
+  NoSubnormals& operator=(const NoSubnormals&) = delete;
+
+ private:
+#if defined(__x86_64__)
+  using Word = unsigned;
+  static constexpr Word kFlush = 0x8040;  // of results, and of operands
+  static Word get() { return _mm_getcsr(); }
+  static void set(Word w) { _mm_setcsr(w); }
+#elif defined(__aarch64__)
+  using Word = uint64_t;
+  static constexpr Word kFlush = 1u << 24;
+  static Word get() {
+    Word w;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(w));
+    return w;
+  }
+  static void set(Word w) { __asm__ volatile("msr fpcr, %0" : : "r"(w)); }
+#else
+  using Word = int;
+  static constexpr Word kFlush = 0;
+  static Word get() { return 0; }
+  static void set(Word) {}
+#endif
+  Word before_;
+};
+
+}  // namespace
+}  // namespace elman

@@ -1,0 +1,182 @@
+"""The scans in compiled kernels, for the CPU: csrc/ of the source, loaded as torch operators.
+
+float32 and float64 are the kernels' own; bfloat16 and float16 are computed in float32 and
+rounded once at the end of it.
+"""
+
+import ctypes
+import functools
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_PLACE = Path(__file__).with_name("_kernels.dylib" if sys.platform == "darwin" else "_kernels.so")
+#: The nonlinearities as csrc/scan.h numbers them.
+NUMBERS = {"tanh": 0, "relu": 1, "identity": 2}
+#: The dtypes with kernels of their own.
+OWN = (torch.float32, torch.float64)
+_THROUGH_FLOAT = (torch.bfloat16, torch.float16)
+
+
+@functools.cache
+def problem() -> str | None:
+    """Why there are no kernels here, in words; None where they are loaded."""
+    if not _PLACE.exists():
+        note = _PLACE.with_suffix(".txt")
+        why = note.read_text(encoding="utf-8").strip() if note.exists() else "not built yet"
+        return f"{why}; to build them: pip install --no-build-isolation --force-reinstall --no-deps"
+    try:
+        torch.ops.load_library(str(_PLACE))
+    except OSError as error:
+        return f"the compiled kernels do not load with torch {torch.__version__}: {error}"
+    _register_shapes()
+    return None
+
+
+@functools.cache
+def library() -> ctypes.CDLL:
+    """The loaded library, for what is called without torch."""
+    if problem() is not None:
+        raise RuntimeError(str(problem()))
+    kernels = ctypes.CDLL(str(_PLACE))
+    pointer, number = ctypes.c_void_p, ctypes.c_int64
+    kernels.elman_instruction_set.restype = ctypes.c_char_p
+    kernels.elman_stream_open.restype = pointer
+    kernels.elman_stream_open.argtypes = [
+        ctypes.c_int, number, ctypes.c_int, number, pointer, pointer,
+    ]  # fmt: skip
+    for function, arguments in (("step", 3), ("state", 3), ("close", 1)):
+        kernel = getattr(kernels, f"elman_stream_{function}")
+        kernel.restype, kernel.argtypes = None, [pointer] * arguments
+    return kernels
+
+
+def instruction_set() -> str:
+    """Which instructions the kernels use on this machine: "avx512", "avx2" or "plain"."""
+    return str(library().elman_instruction_set().decode())
+
+
+def use_instruction_set(name: str) -> None:
+    """Use other kernels than the fastest, for comparing them.
+
+    Raises:
+        ValueError: this machine or this build has none of that name.
+    """
+    if not library().elman_use_instruction_set(name.encode()):
+        raise ValueError(f"no kernels named {name!r} run here; {instruction_set()!r} do")
+
+
+def serves(device: torch.device, dtype: torch.dtype) -> str | None:
+    """Why this backend cannot serve such tensors, in words; None where it can."""
+    if device.type != "cpu":
+        return f"its kernels are for the CPU, not for {device.type}"
+    if dtype not in OWN and dtype not in _THROUGH_FLOAT:
+        return f"{dtype} is not a real floating-point type it has kernels for"
+    return problem()
+
+
+def scan(
+    a: Tensor,
+    weight_hh: Tensor,
+    h_0: Tensor,
+    nonlinearity: str = "tanh",
+    batch_sizes: Tensor | None = None,
+    reverse: bool = False,
+) -> Tensor:
+    """As `reference.scan`."""
+    if a.dtype in _THROUGH_FLOAT:
+        states = scan(a.float(), weight_hh.float(), h_0.float(), nonlinearity, batch_sizes, reverse)
+        return states.to(a.dtype)
+    number = NUMBERS[nonlinearity]
+    return torch.ops.elman.scan.default(a, weight_hh, h_0, number, batch_sizes, reverse)
+
+
+def linear_scan(
+    x: Tensor,
+    weight: Tensor,
+    s_0: Tensor,
+    p: Tensor | None = None,
+    q: Tensor | None = None,
+    e: Tensor | None = None,
+    batch_sizes: Tensor | None = None,
+    reverse: bool = False,
+) -> Tensor:
+    """As `reference.linear_scan`."""
+    if x.dtype in _THROUGH_FLOAT:
+        p, q, e = (None if t is None else t.float() for t in (p, q, e))
+        states = linear_scan(x.float(), weight.float(), s_0.float(), p, q, e, batch_sizes, reverse)
+        return states.to(x.dtype)
+    return torch.ops.elman.linear_scan.default(x, weight, s_0, p, q, e, batch_sizes, reverse)
+
+
+def layer(
+    x: Tensor,
+    h_0: Tensor,
+    weights: list[Tensor],
+    bias: bool,
+    nonlinearity: str,
+    batch_sizes: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """As `elman.ops.layer.layer`, outside of autograd and for float32 and float64."""
+    number = NUMBERS[nonlinearity]
+    return torch.ops.elman.layer.default(x, h_0, weights, bias, number, batch_sizes)
+
+
+def layer_backward(
+    output_bar: Tensor | None,
+    h_n_bar: Tensor | None,
+    x: Tensor,
+    h_0: Tensor,
+    output: Tensor,
+    weights: list[Tensor],
+    bias: bool,
+    nonlinearity: str,
+    batch_sizes: Tensor | None,
+    wanted: tuple[bool, bool, bool],
+) -> list[Tensor]:
+    """The gradients of x, h_0 and every weight, from those of output and h_n.
+
+    Args:
+        wanted: whether those of x, of h_0 and of the weights are; the others come empty.
+    """
+    return torch.ops.elman.layer_backward.default(
+        output_bar, h_n_bar, x, h_0, output, weights, bias, NUMBERS[nonlinearity], batch_sizes,
+        wanted[0] + 2 * wanted[1] + 4 * wanted[2],
+    )  # fmt: skip
+
+
+def _register_shapes() -> None:
+    """What the operators return, for tensors that have a shape and no numbers."""
+
+    def scan_shape(x: Tensor, *_: Any) -> Tensor:
+        return x.new_empty(x.shape)
+
+    def layer_shape(x: Tensor, h_0: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
+        D, _N, H = h_0.shape
+        return x.new_empty(*x.shape[:-1], D * H), h_0.new_empty(h_0.shape)
+
+    def gradient_shapes(
+        output_bar: Any, h_n_bar: Any, x: Tensor, h_0: Tensor, output: Any, weights: list[Tensor],
+        bias: bool, number: int, batch_sizes: Any, wanted: int,
+    ) -> list[Tensor]:  # fmt: skip
+        x_bar = x.new_empty(0)
+        if wanted & 1:  # its rows in memory as those of x
+            along_rows = x.dim() == 3 and x.stride(0) < x.stride(1)
+            x_bar = (
+                x.transpose(0, 1).new_empty(x.transpose(0, 1).shape).transpose(0, 1)
+                if along_rows
+                else x.new_empty(x.shape)
+            )
+        h_0_bar = h_0.new_empty(h_0.shape if wanted & 2 else 0)
+        return [x_bar, h_0_bar, *(w.new_empty(w.shape if wanted & 4 else 0) for w in weights)]
+
+    for name, shape in (
+        ("scan", scan_shape),
+        ("linear_scan", scan_shape),
+        ("layer", layer_shape),
+        ("layer_backward", gradient_shapes),
+    ):
+        torch.library.register_fake(f"elman::{name}", shape)

@@ -1,0 +1,160 @@
+"""One layer of a network, whole: the input's product, the scan of each direction, the last states.
+
+Where the kernels serve, the layer is one operator forward and one backward, which a small
+network feels most. Everything else (derivatives of derivatives, forward mode, vmap, other
+devices and dtypes) is composed of `scan` and torch's own products, with the same numbers.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function, forward_ad
+from torch.nn import functional
+
+from elman.ops import cpu
+from elman.ops.check import check_batch_sizes
+from elman.ops.doors import scan, written_down
+from elman.ops.layout import ended
+from elman.ops.select import select
+
+
+def layer(
+    x: Tensor,
+    h_0: Tensor,
+    weights: Sequence[Sequence[Tensor]],
+    nonlinearity: str = "tanh",
+    batch_sizes: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """One layer, in one direction or both.
+
+        h_t = f(x_t W_ihᵀ + b_ih + h_{t-1} W_hhᵀ + b_hh)
+
+    Args:
+        x: (L, N, H_in), or packed (rows, H_in).
+        h_0: (D, N, H).
+        weights: for each direction weight_ih (H, H_in), weight_hh (H, H) and, or not, bias_ih
+            and bias_hh (H,). The second direction runs from the end.
+        nonlinearity, batch_sizes: as in `scan`.
+
+    Returns:
+        output: h_t of every t, the directions side by side, (L, N, D·H) or (rows, D·H).
+        h_n: each row's last state, (D, N, H).
+
+    >>> W = torch.eye(2), torch.zeros(2, 2)
+    >>> output, h_n = layer(torch.ones(3, 1, 2), torch.zeros(1, 1, 2), [W], "relu")
+    >>> output.shape, h_n
+    (torch.Size([3, 1, 2]), tensor([[[1., 1.]]]))
+    """
+    if batch_sizes is not None:
+        check_batch_sizes(batch_sizes, x, h_0[0])
+    if not _in_one_piece(x, h_0):
+        return _composed(x, h_0, weights, nonlinearity, batch_sizes)
+    bias = len(weights[0]) == 4
+    flat = [tensor for direction in weights for tensor in direction]
+    if torch.is_grad_enabled() and any(t.requires_grad for t in (x, h_0, *flat)):
+        return Layer.apply(nonlinearity, batch_sizes, bias, x, h_0, *flat)
+    return cpu.layer(x, h_0, flat, bias, nonlinearity, batch_sizes)
+
+
+def _in_one_piece(x: Tensor, h_0: Tensor) -> bool:
+    """Whether the kernels' own layer serves: a plain call, in a dtype they have."""
+    return (
+        x.dtype in cpu.OWN
+        and x.device.type == h_0.device.type == "cpu"
+        and not written_down()
+        and not torch.compiler.is_compiling()
+        and not torch._C._are_functorch_transforms_active()
+        and forward_ad._current_level < 0
+        and not torch.is_autocast_enabled("cpu")
+        and select(x.device, x.dtype).backend == "cpu"
+    )
+
+
+def _composed(
+    x: Tensor,
+    h_0: Tensor,
+    weights: Sequence[Sequence[Tensor]],
+    nonlinearity: str,
+    batch_sizes: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    outputs, last = [], []
+    for direction, (weight_ih, weight_hh, *biases) in enumerate(weights):
+        initial, reverse = h_0[direction], direction == 1
+        a = functional.linear(x, weight_ih, biases[0] + biases[1] if biases else None)
+        h = scan(a, weight_hh, initial, nonlinearity, batch_sizes=batch_sizes, reverse=reverse)
+        outputs.append(h)
+        last.append(ended(h, initial.to(h.dtype), batch_sizes, reverse))
+    if len(outputs) > 1:
+        return torch.cat(outputs, -1), torch.stack(last)
+    (output,) = outputs
+    # the rules saved the scan's own states; the caller's are free to be written in
+    return output.clone() if output.requires_grad else output, torch.stack(last)
+
+
+class Layer(Function):
+    """The layer as one operator, and its gradients as one."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        nonlinearity: str,
+        batch_sizes: Tensor | None,
+        bias: bool,
+        x: Tensor,
+        h_0: Tensor,
+        *weights: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        output, h_n = cpu.layer(x, h_0, list(weights), bias, nonlinearity, batch_sizes)
+        ctx.set_materialize_grads(False)
+        ctx.time = nonlinearity, batch_sizes, bias
+        # The caller may write in the output, as in torch's. So its states are saved under a
+        # version counter of their own, beside a tensor without numbers that has the output's:
+        # if that has moved on, the states are computed again.
+        ctx.save_for_backward(x, h_0, output.data, *weights)
+        ctx.stamp = output.detach()
+        ctx.stamp.data = output.new_empty(0)
+        ctx.version = ctx.stamp._version
+        return output, h_n
+
+    @staticmethod
+    def backward(ctx: Any, output_bar: Tensor | None, h_n_bar: Tensor | None) -> tuple:
+        if output_bar is None and h_n_bar is None:
+            return (None,) * len(ctx.needs_input_grad)
+        x, h_0, output, *weights = ctx.saved_tensors
+        nonlinearity, batch_sizes, bias = ctx.time
+        _, _, _, wants_x, wants_h_0, *wants_weights = ctx.needs_input_grad
+        if torch.is_grad_enabled():  # the gradients are to be differentiated themselves
+            return None, None, None, *_differentiable(ctx, [x, h_0, *weights], output_bar, h_n_bar)
+        if ctx.stamp._version != ctx.version:
+            output, _ = cpu.layer(x, h_0, weights, bias, nonlinearity, batch_sizes)
+        wanted = wants_x, wants_h_0, any(wants_weights)
+        x_bar, h_0_bar, *weight_bars = cpu.layer_backward(
+            output_bar, h_n_bar, x, h_0, output, weights, bias, nonlinearity, batch_sizes, wanted
+        )
+        bars = x_bar if wants_x else None, h_0_bar if wants_h_0 else None
+        return None, None, None, *bars, *(weight_bars if wanted[2] else [None] * len(weights))
+
+
+def _differentiable(
+    ctx: Any, tensors: list[Tensor], output_bar: Tensor | None, h_n_bar: Tensor | None
+) -> list[Tensor | None]:
+    """The gradients once more, as the composed layer has them."""
+    nonlinearity, batch_sizes, bias = ctx.time
+    aliases = [t.view_as(t) for t in tensors]  # so that no hook of the caller's runs in here
+    x, h_0, *flat = aliases
+    each = 4 if bias else 2
+    weights = [flat[k : k + each] for k in range(0, len(flat), each)]
+    results = _composed(x, h_0, weights, nonlinearity, batch_sizes)
+    given = [
+        (r, bar) for r, bar in zip(results, (output_bar, h_n_bar), strict=True) if bar is not None
+    ]
+    wanted = [a for a, wants in zip(aliases, ctx.needs_input_grad[3:], strict=True) if wants]
+    found = iter(
+        torch.autograd.grad(
+            [r for r, _ in given], wanted, [bar for _, bar in given],
+            create_graph=True, allow_unused=True,
+        )
+    )  # fmt: skip
+    return [next(found) if wants else None for wants in ctx.needs_input_grad[3:]]
