@@ -1,6 +1,7 @@
 # make run     set up on the first call, then run the demo
 # make test    set up on the first call, then run every test
 # make check   ruff and mypy
+# make sanitize  the kernels on random problems under the sanitizers
 # make clean   remove what make made
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test check clean
+.PHONY: run test check sanitize clean
 
 run: $(VENV)/.ready
 	$(BIN)/elman demo
@@ -20,6 +21,9 @@ check: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+sanitize: $(VENV)/.ready-dev
+	$(BIN)/python -m pytest tests/csrc
 
 clean:
 	rm -rf $(VENV) build *.egg-info src/*.egg-info

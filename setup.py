@@ -81,7 +81,7 @@ class Kernels(build_ext):
         if shutil.which(compiler.split()[0]) is None:
             return f"no C++ compiler ({compiler.split()[0]}) was found"
         if torch_directory() is None:
-            return "torch was not installed yet when elman was; install elman once more"
+            return "torch was not installed yet"
         return None
 
     def build_extension(self, ext: Extension) -> None:
@@ -94,7 +94,7 @@ class Kernels(build_ext):
         assert torch is not None
         out = Path(self.build_temp)
         common = ["-std=c++17", "-O3", "-g0", "-fvisibility=hidden", "-Wall", "-Wextra"]
-        quiet = ["-Wno-unused-parameter", "-Wno-maybe-uninitialized"]  # torch's headers, gcc's own
+        quiet = ["-Wno-unused-parameter", "-Wno-maybe-uninitialized", "-Wno-uninitialized"]  # torch's headers, gcc's own
 
         def compiled(source: str, name: str, flags: list[str], **options: Any) -> list[str]:
             return self.compiler.compile(  # type: ignore[no-any-return]
@@ -129,9 +129,10 @@ class Kernels(build_ext):
 
     def _write_note(self, note: str) -> None:
         """Leave the reason where `elman info` finds it."""
-        place = Path(self.get_ext_fullpath(self.extensions[0].name)).with_suffix(".txt")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(note + "\n", encoding="utf-8")
+        library = Path(self.get_ext_fullpath(self.extensions[0].name))
+        library.unlink(missing_ok=True)  # of an earlier build
+        library.parent.mkdir(parents=True, exist_ok=True)
+        library.with_suffix(".txt").write_text(note + "\n", encoding="utf-8")
 
 
 SOURCES = sorted(str(p) for p in Path("csrc").glob("*.cpp"))

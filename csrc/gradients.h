@@ -12,11 +12,11 @@
 namespace elman {
 namespace {
 
-constexpr int64_t kStretchBytes = 1 << 20;   // what a stretch's δ, h and x take together
+constexpr int64_t kRowsOfStretch = 168;      // a panel of them stays in the nearest cache
 constexpr int64_t kSharesBytes = 16 << 20;   // what the groups' own gradients may take
 constexpr int64_t kMostGroups = 16, kRowsOfGroup = 8;  // rows in a step
 constexpr int64_t kAllRowsOfGroup = 640;     // rows in all: below, summing up takes too long
-constexpr int64_t kFewRowsInAll = 12;       // of a stretch: then no panels are made
+constexpr int64_t kFewRowsInAll = 40;       // of a stretch: then no panels are made
 constexpr int64_t kColumnsOfTask = 32;       // of δ, in a product over rows
 constexpr int64_t kWorthGathering = 1 << 18;  // bytes for more than one thread to sum up
 
@@ -225,9 +225,8 @@ template <class T> struct Share {
 template <class T, class F>
 Status derive_group(const std::vector<Gradients<T>>& asked, const Group& group,
                     std::vector<Weights<T>>& weights, const Parallel& parallel) {
-  const int64_t H = asked[0].H, K = asked[0].K, L = group.time().L, N = group.time().N;
-  const int64_t rows = kStretchBytes / static_cast<int64_t>(sizeof(T)) / (2 * H + K);
-  const int64_t steps = std::min(L, std::max<int64_t>(1, rows / std::max<int64_t>(1, N)));
+  const int64_t L = group.time().L, N = group.time().N;
+  const int64_t steps = std::min(L, std::max<int64_t>(1, kRowsOfStretch / std::max<int64_t>(1, N)));
   std::vector<Derivation<T>> parts;
   parts.reserve(asked.size());
   for (size_t k = 0; k < asked.size(); ++k) {

@@ -44,15 +44,25 @@ template <class T> struct Product {
   bool begins;
 };
 
-// Calls body(sum, r, j, n) for every vector of a tile: n numbers of row r from column j on.
-template <class T, class Body>
-inline void each_vector(const Product<T>& tile, int64_t H, Body body) {
+// For every row r of a tile take = take_row(r), and then take(sum, j, n) for every vector of the
+// row: n numbers from column j on.
+template <class T, class TakeRow>
+inline void each_vector(const Product<T>& tile, int64_t H, TakeRow take_row) {
+  constexpr int64_t lanes = kLanes<T>;
   const T* sums = tile.sums;
-  for (int i = 0; i < tile.rows; ++i)
-    for (int v = 0; v < tile.width; ++v, sums += kLanes<T>) {
-      const int64_t j = tile.column + v * kLanes<T>;
-      body(load(sums), tile.row + i * tile.skip, j, std::min<int64_t>(kLanes<T>, H - j));
-    }
+  const int64_t left = H - tile.column;
+  const int whole = static_cast<int>(std::min<int64_t>(tile.width, left / lanes));
+  for (int i = 0; i < tile.rows; ++i, sums += tile.width * lanes) {
+    const auto take = take_row(tile.row + i * tile.skip);
+    for (int v = 0; v < whole; ++v) take(load(sums + v * lanes), tile.column + v * lanes, lanes);
+    if (whole < tile.width && whole * lanes < left)
+      take(load(sums + whole * lanes), tile.column + whole * lanes, left - whole * lanes);
+  }
+}
+
+// Row r of a step; null where the step is.
+template <class T> inline T* row_of(T* step, int64_t r, int64_t row) {
+  return step == nullptr ? nullptr : step + r * row;
 }
 
 // The part of a step that comes next: its rows, and the columns begin to end.
@@ -85,10 +95,13 @@ template <class T, class F> struct Activate {
   void operator()(const Product<T>& tile) const {
     const T* a = step_of(scan.a, tile.t);
     T* out = step_of(scan.out, tile.t);
-    each_vector(tile, scan.H, [&](Vec<T> z, int64_t r, int64_t j, int64_t n) {
-      if (a != nullptr) z += load(a + r * scan.a.row + j, n);
-      if (scan.bias != nullptr) z += load(scan.bias + j, n);
-      store(out + r * scan.out.row + j, F::template value<T>(z), n);
+    each_vector(tile, scan.H, [&](int64_t r) {
+      return [from = row_of(a, r, scan.a.row), bias = scan.bias, to = row_of(out, r, scan.out.row)](
+                 Vec<T> z, int64_t j, int64_t n) {
+        if (from != nullptr) z += load(from + j, n);
+        if (bias != nullptr) z += load(bias + j, n);
+        store(to + j, F::template value<T>(z), n);
+      };
     });
   }
 };
@@ -107,12 +120,15 @@ template <class T> struct Combine {
     const T* p = step_of(scan.p, tile.t);
     const T* e = tile.before.data == nullptr ? nullptr : step_of(scan.e, tile.t);
     T* out = step_of(scan.out, tile.t);
-    each_vector(tile, scan.H, [&](Vec<T> s, int64_t r, int64_t j, int64_t n) {
-      if (p != nullptr) s *= load(p + r * scan.p.row + j, n);
-      s += load(x + r * scan.x.row + j, n);
-      if (e != nullptr)
-        s += load(e + r * scan.e.row + j, n) * load(tile.before.data + r * tile.before.row + j, n);
-      store(out + r * scan.out.row + j, s, n);
+    each_vector(tile, scan.H, [&](int64_t r) {
+      return [x = row_of(x, r, scan.x.row), p = row_of(p, r, scan.p.row),
+              e = row_of(e, r, scan.e.row), before = row_of(tile.before.data, r, tile.before.row),
+              to = row_of(out, r, scan.out.row)](Vec<T> s, int64_t j, int64_t n) {
+        if (p != nullptr) s *= load(p + j, n);
+        s += load(x + j, n);
+        if (e != nullptr) s += load(e + j, n) * load(before + j, n);
+        store(to + j, s, n);
+      };
     });
   }
 };
@@ -130,10 +146,14 @@ template <class T, class F> struct Back {
     const T* h_bar = step_of(scan.h_bar, tile.t);
     const T* last_bar = tile.begins ? scan.last_bar.data : nullptr;
     T* out = step_of(scan.out, tile.t);
-    each_vector(tile, scan.H, [&](Vec<T> g, int64_t r, int64_t j, int64_t n) {
-      if (h_bar != nullptr) g += load(h_bar + r * scan.h_bar.row + j, n);
-      if (last_bar != nullptr) g += load(last_bar + r * scan.last_bar.row + j, n);
-      store(out + r * scan.out.row + j, F::template back<T>(load(h + r * scan.h.row + j, n), g), n);
+    each_vector(tile, scan.H, [&](int64_t r) {
+      return [h = row_of(h, r, scan.h.row), h_bar = row_of(h_bar, r, scan.h_bar.row),
+              last_bar = row_of(last_bar, r, scan.last_bar.row),
+              to = row_of(out, r, scan.out.row)](Vec<T> g, int64_t j, int64_t n) {
+        if (h_bar != nullptr) g += load(h_bar + j, n);
+        if (last_bar != nullptr) g += load(last_bar + j, n);
+        store(to + j, F::template back<T>(load(h + j, n), g), n);
+      };
     });
   }
 };
@@ -213,6 +233,10 @@ template <class T, class R, class Finish> class Loop {
       const int64_t r = rows_.row(i);
       if (time_.batch_sizes != nullptr)  // rows are sorted: each no longer than the one before
         while (length > 0 && time_.batch_sizes[length - 1] <= r) --length;
+      if (length == 0 && scan_.initial.data == nullptr) {
+        std::fill(last.data + r * last.row, last.data + r * last.row + scan_.H, T(0));
+        continue;
+      }
       const T* from = length == 0 ? scan_.initial.data + r * scan_.initial.row
                                   : step_of(scan_.out, scan_.reverse ? 0 : length - 1) +
                                         r * scan_.out.row;
@@ -368,7 +392,8 @@ Status recur(const std::vector<R>& scans, const std::vector<Time>& times, const 
     for (int64_t s = 0; s < times[k].L; ++s) some_rows.step(s, 0, panels, inside);
     keep_last_of(scans[k], some_rows);
   });
-  for (Weights<T>& w : weights) w.packed = true;
+  for (Weights<T>& w : weights)
+    if (!w.packed) w.packed = true;  // others may be reading it, where it is true already
   return Status::ok;
 }
 

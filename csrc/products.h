@@ -15,9 +15,10 @@ template <class T, class To>
 inline void keep_sums(const T* sums, int rows, const Panels<T>& W, int64_t panel, int64_t i, To to,
                       bool add) {
   const Product<T> tile{0, i, 1, rows, W.first_column(panel), W.width(panel), sums, {}, false};
-  each_vector(tile, W.H(), [&](Vec<T> z, int64_t r, int64_t j, int64_t n) {
-    T* place = to(r) + j;
-    store(place, add ? load(place, n) + z : z, n);
+  each_vector(tile, W.H(), [&](int64_t r) {
+    return [row = to(r), add](Vec<T> z, int64_t j, int64_t n) {
+      store(row + j, add ? load(row + j, n) + z : z, n);
+    };
   });
 }
 
@@ -107,28 +108,48 @@ void add_outer(const Lines<const T>& rows, const Panels<T>& W, int64_t panel, in
   }
 }
 
+// J columns of u, from u on, times V vectors of each w_k, from column i on; the last vector has n
+// numbers.
+template <class T, int J, int V>
+inline void outer_block(const T* u, int64_t along, const T* const* w, int64_t count, int64_t i,
+                        int64_t n, T* to, int64_t apart, bool add) {
+  constexpr int64_t lanes = kLanes<T>;
+  Vec<T> sums[J][V] = {};
+  for (int64_t k = 0; k < count; ++k, u += along) {
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) {
+      Vec<T> line = load(w[k] + i + v * lanes, v == V - 1 ? n : lanes);
+      in_register(line);
+#pragma GCC unroll 4
+      for (int j = 0; j < J; ++j) sums[j][v] += all(u[j]) * line;
+    }
+  }
+#pragma GCC unroll 4
+  for (int j = 0; j < J; ++j)
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) {
+      T* place = to + j * apart + i + v * lanes;
+      const int64_t m = v == V - 1 ? n : lanes;
+      store(place, add ? load(place, m) + sums[j][v] : sums[j][v], m);
+    }
+}
+
 // The same for rows w_k, H numbers each, that are too few to be worth panels.
 template <class T>
 void add_outer_of_few(const Lines<const T>& rows, const T* const* w, int64_t count, int64_t H,
                       int64_t begin, int64_t end, T* to, bool add) {
-  constexpr int64_t lanes = kLanes<T>, V = 4;
-  for (int64_t j = begin; j < end; ++j)
-    for (int64_t first = 0; first < H; first += V * lanes) {
-      const int64_t vectors = std::min(V, (H - first + lanes - 1) / lanes);
-      Vec<T> sums[V] = {};
-      for (int64_t k = 0; k < count; ++k) {
-        const Vec<T> u = all(rows.data[k * rows.row + j]);
-        for (int64_t v = 0; v < vectors; ++v) {
-          const int64_t i = first + v * lanes;
-          sums[v] += u * load(w[k] + i, std::min(lanes, H - i));
-        }
-      }
-      for (int64_t v = 0; v < vectors; ++v) {
-        const int64_t i = first + v * lanes, n = std::min(lanes, H - i);
-        T* place = to + j * H + i;
-        store(place, add ? load(place, n) + sums[v] : sums[v], n);
-      }
-    }
+  constexpr int64_t lanes = kLanes<T>;
+  const auto columns = [&](auto block, auto one, int64_t i, int64_t n) {
+    int64_t j = begin;
+    for (; j + 4 <= end; j += 4)
+      block(rows.data + j, rows.row, w, count, i, n, to + j * H, H, add);
+    for (; j < end; ++j) one(rows.data + j, rows.row, w, count, i, n, to + j * H, H, add);
+  };
+  int64_t i = 0;
+  for (; i + 4 * lanes <= H; i += 4 * lanes)
+    columns(outer_block<T, 4, 4>, outer_block<T, 1, 4>, i, lanes);
+  for (; i < H; i += lanes)
+    columns(outer_block<T, 4, 1>, outer_block<T, 1, 1>, i, std::min(lanes, H - i));
 }
 
 // to = (add ? to : 0) + Σ_k u_k over all rows, for the columns begin to end

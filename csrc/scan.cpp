@@ -9,9 +9,15 @@
 namespace elman {
 namespace {
 
-template <class T> void copy_rows(const Lines<const T>& from, const Lines<T>& to, int64_t N, int64_t H) {
-  for (int64_t r = 0; from.data != nullptr && to.data != nullptr && r < N; ++r)
-    std::memcpy(to.data + r * to.row, from.data + r * from.row, H * sizeof(T));
+// Without a step, the last state is the first.
+template <class T> void keep_initial(const Scan<T>& scan, int64_t N) {
+  for (int64_t r = 0; scan.last.data != nullptr && r < N; ++r) {
+    T* const to = scan.last.data + r * scan.last.row;
+    if (scan.initial.data == nullptr)
+      std::fill(to, to + scan.H, T(0));
+    else
+      std::memcpy(to, scan.initial.data + r * scan.initial.row, scan.H * sizeof(T));
+  }
 }
 
 // With so few rows a step, the product with x is made apart from the scan, unless all weights
@@ -28,7 +34,8 @@ template <class T> bool read_in_place(const LinearScan<T>&, const Time&) { retur
 
 template <class T, class Finish, class R>
 Status run(std::vector<R> scans, const Time& time, const Parallel& parallel, int64_t K) {
-  const bool direct = read_in_place(scans[0], time);
+  bool direct = true;
+  for (const R& scan : scans) direct = direct && read_in_place(scan, time);
   std::vector<Weights<T>> weights;
   for (const R& scan : scans) {
     const int widest = cut_for(time.N).widest;
@@ -56,7 +63,7 @@ Status scan_with(const Scan<T>* asked, int64_t count, const Time& time, const Pa
   int64_t K = scans[0].x.data == nullptr ? 0 : scans[0].K;
   const int64_t bytes = (K + scans[0].H) * scans[0].H * static_cast<int64_t>(sizeof(T));
   const int64_t enough = bytes <= kNearby ? 1 : bytes <= kAtHand ? kManyRows.tallest : kMany;
-  if (K > 0 && time.L > 1 && time.N < enough) {
+  if (K > 0 && scans[0].a.data == nullptr && time.L > 1 && time.N < enough) {
     for (Scan<T>& scan : scans) {
       const Status status = multiply_input(scan, time, parallel);
       if (status != Status::ok) return status;
@@ -69,8 +76,7 @@ Status scan_with(const Scan<T>* asked, int64_t count, const Time& time, const Pa
 bool empty(const Time& time) { return time.L == 0 || time.N == 0; }
 
 template <class T> Status scan(const Scan<T>* scans, int64_t count, Time time, Parallel parallel) {
-  for (int64_t k = 0; empty(time) && k < count; ++k)
-    copy_rows(scans[k].initial, scans[k].last, time.N, scans[k].H);
+  for (int64_t k = 0; empty(time) && k < count; ++k) keep_initial(scans[k], time.N);
   if (empty(time)) return Status::ok;
   switch (scans[0].f) {
     case Nonlinearity::tanh: return scan_with<T, Tanh>(scans, count, time, parallel);

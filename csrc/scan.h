@@ -76,16 +76,16 @@ template <class T> struct Backward : Recurrence<T> {
   Lines<const T> last_bar;     // the gradient of each row's last h, (N, H); may be absent
 };
 
-// A scan's derivatives by everything it was made of, with Wx and h_0 those of the scan. Of what
-// is wanted, `out` is not: the δ_t are used up on the way.
+// A scan's derivatives by everything it was made of: x, Wx and h_0 are the scan's and all there.
+// `out` is not asked for: the δ_t are used up on the way.
 template <class T> struct Gradients : Backward<T> {
   Lines<const T> h_0;
   Sequence<const T> x;
   int64_t K;
   Matrix<T> x_weight;     // Wx as (H, K), for x̄
   Sequence<T> x_bar;      // added to what is there; may be absent
-  T *weight_bar, *x_weight_bar;  // (H, H) and (H, K), both or neither
-  T* bias_bar;            // (H,), may be absent
+  T *weight_bar, *x_weight_bar;  // (H, H) and (H, K), both or neither; written, not added to
+  T* bias_bar;            // (H,), the same; absent if they are, or where there is no bias
   Lines<T> h_0_bar;       // (N, H), may be absent
 };
 

@@ -58,7 +58,8 @@ thread_local Kept kept;
 void* take_scratch(size_t bytes) {
   if (bytes > SIZE_MAX / 2) return nullptr;
 #if defined(__SANITIZE_ADDRESS__)
-  return std::aligned_alloc(kLine, (bytes + kLine - 1) / kLine * kLine);
+  void* exact = nullptr;  // so that the sanitizer sees the very end
+  return posix_memalign(&exact, kLine, bytes) == 0 ? exact : nullptr;
 #else
   return kept.take(rounded(bytes));
 #endif

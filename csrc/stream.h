@@ -85,9 +85,11 @@ template <class T> class StreamOf {
           tile(layer.before.get() + r * H, H, 1, layer.weight.data(panel), H, sums, true);
         const Product<T> product{0, r, 1, n, layer.x_weight.first_column(panel), width, sums,
                                  {}, false};
-        each_vector(product, H, [&](Vec<T> z, int64_t row, int64_t j, int64_t m) {
-          z += load(layer.bias.get() + j, m);
-          store(to + row * H + j, layer.recurrent ? activated(z) : z, m);
+        each_vector(product, H, [&](int64_t row) {
+          return [&, at = to + row * H](Vec<T> z, int64_t j, int64_t m) {
+            z += load(layer.bias.get() + j, m);
+            store(at + j, layer.recurrent ? activated(z) : z, m);
+          };
         });
       }
     }

@@ -12,7 +12,7 @@ import torch
 import elman as package
 from elman.ops import BACKENDS, select
 
-COMMANDS = [[], ["train"], ["train", "classify"], ["predict"], ["evaluate"], ["info"], ["demo"]]
+COMMANDS = [[], ["train"], ["train", "classify"], ["predict"], ["evaluate"], ["info"], ["bench"], ["demo"]]
 
 # --help ends the program; what it has imported by then is told on stderr
 HELP = """

@@ -31,7 +31,7 @@ def collect() -> dict[str, Any]:
     import torch
 
     import elman
-    from elman.ops import BACKENDS, select
+    from elman.ops import BACKENDS, cpu, select
 
     devices = ["cpu"]
     if torch.cuda.is_available():
@@ -47,6 +47,7 @@ def collect() -> dict[str, Any]:
         "devices": ", ".join(devices),
         "threads": torch.get_num_threads(),
         "cpu": torch.backends.cpu.get_cpu_capability(),
+        "kernels": cpu.problem() or f"compiled, {cpu.instruction_set()} instructions",
         "backends": dict(BACKENDS),
         "serving": serving,
     }

@@ -44,12 +44,12 @@ def pad(sequences: Sequence[Sequence[int] | np.ndarray]) -> tuple[Tensor, Tensor
     >>> pad([np.ones((2, 3), np.float32), np.ones((5, 3), np.float32)])[0].shape
     torch.Size([2, 5, 3])
     """
-    lengths = torch.tensor([len(s) for s in sequences], dtype=torch.int64)
-    L = max(map(len, sequences), default=0)
-    if len(sequences) and isinstance(sequences[0], np.ndarray):
-        padded = torch.zeros(len(sequences), L, sequences[0].shape[1])
-    else:
-        padded = torch.zeros(len(sequences), L, dtype=torch.int64)
-    for row, sequence in zip(padded, sequences, strict=True):
-        row[: len(sequence)] = torch.as_tensor(sequence, dtype=padded.dtype)
-    return padded, lengths
+    lengths = np.fromiter(map(len, sequences), np.int64, len(sequences))
+    vectors = len(sequences) > 0 and isinstance(sequences[0], np.ndarray)
+    shape = np.shape(sequences[0])[1:] if vectors else ()
+    padded = np.zeros(
+        (len(sequences), lengths.max(initial=0), *shape), np.float32 if vectors else np.int64
+    )
+    if lengths.any():
+        padded[np.arange(padded.shape[1]) < lengths[:, None]] = np.concatenate(sequences)
+    return torch.from_numpy(padded), torch.from_numpy(lengths)

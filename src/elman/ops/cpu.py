@@ -27,7 +27,7 @@ def problem() -> str | None:
     if not _PLACE.exists():
         note = _PLACE.with_suffix(".txt")
         why = note.read_text(encoding="utf-8").strip() if note.exists() else "not built yet"
-        return f"{why}; to build them: pip install --no-build-isolation --force-reinstall --no-deps"
+        return f"{why}; with a C++ compiler and torch there, install elman once more"
     try:
         torch.ops.load_library(str(_PLACE))
     except OSError as error:

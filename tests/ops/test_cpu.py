@@ -1,0 +1,427 @@
+"""The compiled kernels by themselves: every instruction set, special numbers, threads, processes."""
+
+import os
+import statistics
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+import torch
+from torch import nn
+
+import elman
+from elman.ops import cpu, reference, scan
+from tests.ops.cases import NONLINEARITIES, Layout, packed, scan_inputs, uniform
+from tests.tolerances import as_good, distance, largest, worst
+
+pytestmark = pytest.mark.skipif(cpu.problem() is not None, reason=str(cpu.problem()))
+
+
+def runs_here(name):
+    before = cpu.instruction_set()
+    try:
+        cpu.use_instruction_set(name)
+    except ValueError:
+        return False
+    cpu.use_instruction_set(before)
+    return True
+
+
+INSTRUCTION_SETS = (
+    [name for name in ("plain", "avx2", "avx512") if runs_here(name)]
+    if cpu.problem() is None
+    else []
+)
+
+
+@pytest.fixture(params=INSTRUCTION_SETS)
+def instructions(request):
+    before = cpu.instruction_set()
+    cpu.use_instruction_set(request.param)
+    yield request.param
+    cpu.use_instruction_set(before)
+
+
+@pytest.fixture
+def threads():
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def pair(*sizes, **arguments):
+    """torch.nn.RNN and elman.RNN with the same weights, none of which makes anything grow."""
+    theirs, ours = nn.RNN(*sizes, **arguments), elman.RNN(*sizes, **arguments)
+    with torch.no_grad():
+        for weight in theirs.parameters():
+            if weight.dim() == 2:
+                weight /= 2 * weight.abs().sum(1, keepdim=True)
+    ours.load_state_dict(theirs.state_dict())
+    return theirs, ours
+
+
+def everything(rnn, x, h_0=None, bars=None):
+    """output, h_n, and the gradients of the input, h_0 and the weights."""
+    x = x.detach().requires_grad_()
+    h_0 = None if h_0 is None else h_0.detach().requires_grad_()
+    output, h_n = rnn(x, h_0)
+    bars = bars or (torch.ones_like(output), torch.ones_like(h_n))
+    leaves = [x, *([] if h_0 is None else [h_0]), *rnn.parameters()]
+    return [output.detach(), h_n.detach(), *torch.autograd.grad((output, h_n), leaves, bars)]
+
+
+# --- numbers ---------------------------------------------------------------------------------
+
+
+def test_an_unknown_instruction_set_is_named(instructions):
+    with pytest.raises(ValueError, match=rf"no kernels named 'mmx' run here; '{instructions}' do"):
+        cpu.use_instruction_set("mmx")
+    assert cpu.instruction_set() == instructions
+
+
+@pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
+def test_every_instruction_set_agrees_with_the_loop(instructions, nonlinearity):
+    """L steps of H + 4 roundings each, as in test_agreement.py: sizes about every tile's edge."""
+    for N in (1, 2, 3, 4, 7, 9, 17):
+        for H in (1, 7, 8, 9, 16, 23, 49, 65):
+            layout = Layout(3, N, H)
+            a, W, h_0 = scan_inputs(layout, None, nonlinearity)
+            want = reference.scan(a, W, h_0, nonlinearity)
+            got = scan(a, W, h_0, nonlinearity, backend="cpu")
+            assert distance(got, want) <= worst(3 * (H + 4), max(1.0, largest(want))), (N, H)
+
+
+SIZES = [(1, 5, 1), (4, 6, 17), (9, 5, 64), (2, 4, 250), (33, 7, 5), (3, 1000, 8)]
+
+
+@pytest.mark.parametrize(("N", "L", "H"), SIZES)
+def test_float32_is_as_good_as_torch(instructions, N, L, H):
+    theirs, ours = pair(H, H)
+    x, h_0 = torch.randn(L, N, H), torch.randn(1, N, H)
+    bars = uniform(L, N, H).float(), uniform(1, N, H).float()
+    got, rival = everything(ours, x, h_0, bars), everything(theirs, x, h_0, bars)
+    wide = [t.double() for t in (x, h_0, *bars)]
+    truth = everything(theirs.double(), wide[0], wide[1], (wide[2], wide[3]))
+    for k, (mine, other, want) in enumerate(zip(got, rival, truth, strict=True)):
+        good, says = as_good(mine, other, want, 4 * L, max(largest(want), 0.0 if k < 2 else 1.0))
+        assert good, f"{k}: {says}"
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_half_precision_is_as_good_as_torch(instructions, dtype):
+    for N, L, H in ((1, 5, 1), (4, 6, 17), (9, 5, 64)):
+        theirs, ours = pair(H, H)
+        theirs, ours, x = theirs.to(dtype), ours.to(dtype), torch.randn(L, N, H).to(dtype)
+        got, rival = everything(ours, x), everything(theirs, x)
+        truth = everything(theirs.double(), x.double())
+        for k, (mine, other, want) in enumerate(zip(got, rival, truth, strict=True)):
+            good, says = as_good(mine, other, want, 4 * L, max(largest(want), float(k >= 2)))
+            assert good, f"{(N, L, H)}, {k}: {says}"
+
+
+def tanh_of(z):
+    """The kernels' tanh of every number: a scan of one step from nothing."""
+    a = z.view(1, -1, 1)
+    zero = torch.zeros(1, 1, dtype=z.dtype)
+    return scan(a, zero, torch.zeros(z.numel(), 1, dtype=z.dtype), "tanh", backend="cpu").flatten()
+
+
+def sweep(dtype):
+    """Numbers of every exponent, those where the kernels change their ways, and the odd ones."""
+    info = torch.finfo(dtype)
+    least, most = (-149, 128) if dtype == torch.float32 else (-1074, 1024)
+    exponents = torch.arange(least, most, dtype=torch.float64)
+    grid = (torch.rand(40, dtype=torch.float64) + 1)[:, None] * torch.exp2(exponents)
+    turns = [9.0, 9.02, 9.011, 18.0, 19.0, 20.0, 22.0, 0.17328679, 0.34657359, 0.625, 1.0]
+    near = (
+        torch.tensor(turns, dtype=torch.float64)[:, None] + torch.linspace(-0.1, 0.1, 801).double()
+    )
+    even = torch.linspace(-24, 24, 20001, dtype=torch.float64)
+    edges = torch.tensor([info.max, info.tiny, info.smallest_normal], dtype=torch.float64)
+    z = torch.cat([t.flatten() for t in (grid, near, even, edges)]).to(dtype)
+    return torch.cat((z, -z))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_tanh_is_within_three_ulps(instructions, dtype):
+    z = sweep(dtype)
+    z = z[z.isfinite()]
+    got = tanh_of(z)
+    assert (got.abs() <= 1).all()
+    # numpy's longdouble, where it is wider; float64 is enough for float32
+    want = torch.tanh(z.double()) if dtype == torch.float32 else torch.tanh(z)
+    tiny = torch.finfo(dtype).tiny
+    ulp = (
+        torch.nextafter(want.to(dtype).abs(), torch.tensor(4.0, dtype=dtype)) - want.to(dtype).abs()
+    )
+    # torch's own float64 tanh is a rounding off itself; numbers below the least normal are zero
+    few = (3 if dtype == torch.float32 else 4) * ulp.double() + tiny * (want.abs() < 2 * tiny)
+    off = (got.double() - want.double()).abs()
+    at = (off / few).argmax()
+    assert (off <= few).all(), f"{got[at]} for tanh {z[at]}, which is {want[at]}"
+    assert torch.equal(got.sign()[want.abs() >= tiny], want.sign().to(dtype)[want.abs() >= tiny])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_tanh_of_what_is_no_ordinary_number(instructions, dtype):
+    z = torch.tensor([float("nan"), float("inf"), -float("inf"), 0.0, -0.0] * 9, dtype=dtype)
+    got = tanh_of(z)
+    want = torch.tanh(z)
+    torch.testing.assert_close(got, want, rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
+@pytest.mark.parametrize("special", [float("nan"), float("inf"), -float("inf")], ids=str)
+@pytest.mark.parametrize("where", ["x", "h_0", "weight_ih", "weight_hh", "bias"])
+def test_nan_and_infinity_come_out_where_torch_has_them(instructions, nonlinearity, special, where):
+    for N, H in ((1, 5), (4, 19)):
+        theirs, ours = pair(3, H, nonlinearity=nonlinearity)
+        x, h_0 = torch.randn(4, N, 3), torch.randn(1, N, H)
+        with torch.no_grad():
+            for rnn in (theirs, ours):
+                {
+                    "x": x[1, 0], "h_0": h_0[0, 0], "weight_ih": rnn.weight_ih_l0[1],
+                    "weight_hh": rnn.weight_hh_l0[2], "bias": rnn.bias_ih_l0,
+                }[where][1] = special  # fmt: skip
+        results = zip(everything(ours, x, h_0), everything(theirs, x, h_0), strict=True)
+        for k, (got, want) in enumerate(results):
+            assert torch.equal(got.isnan(), want.isnan()), f"{(N, H)}, {k}"
+            assert torch.equal(got.isposinf(), want.isposinf()), f"{(N, H)}, {k}"
+            assert torch.equal(got.isneginf(), want.isneginf()), f"{(N, H)}, {k}"
+
+
+def seconds(run):
+    begin = time.perf_counter()
+    run()
+    return time.perf_counter() - begin
+
+
+def test_numbers_that_vanish_take_no_longer(instructions):
+    """As a ratio, in turn: subnormal numbers in hardware take some hundred times longer."""
+    L, N, H = 100, 8, 64
+    W, h_0 = torch.eye(H), torch.zeros(N, H)
+    ordinary, vanishing = torch.full((L, N, H), 0.1), torch.full((L, N, H), 1e-41)
+    rnn = elman.RNN(H, H, nonlinearity="identity", bias=False)
+    with torch.no_grad():
+        rnn.weight_hh_l0.copy_(torch.eye(H) / 2)
+    x = torch.randn(L, N, H)
+    output, _ = rnn(x)
+
+    def forward(a):
+        return lambda: scan(a, W, h_0, "identity", backend="cpu")
+
+    def backward(bar):
+        bars = torch.zeros(L, N, H)
+        bars[-1] = bar  # halved at every step before
+        return lambda: torch.autograd.grad(output, [*rnn.parameters()], bars, retain_graph=True)
+
+    for slow, quick in ((forward(vanishing), forward(ordinary)), (backward(1e-33), backward(1.0))):
+        ratios = [seconds(slow) / seconds(quick) for _ in range(15)]
+        assert statistics.median(ratios) < 3
+
+
+def test_the_caller_keeps_its_subnormal_numbers(instructions):
+    tiny = torch.full((4,), 1e-41)
+    scan(torch.ones(3, 2, 4), torch.eye(4), torch.zeros(2, 4), backend="cpu")
+    assert (tiny * 1 == tiny).all()
+    assert (tiny * 1 != 0).all()
+
+
+# --- threads ---------------------------------------------------------------------------------
+
+SHARED = {
+    "few rows of many units": (6, [1, 2, 5], [250, 600]),
+    "one step": (1, [4], [600]),
+    "many rows": (9, [64, 131], [40]),
+    "long": (300, [3], [33]),
+}
+
+
+def on_threads(threads, count, run):
+    threads(count)
+    try:
+        return run()
+    finally:
+        threads(1)
+
+
+@pytest.mark.parametrize("case", SHARED.values(), ids=SHARED)
+@pytest.mark.parametrize("form", ["dense", "packed", "both directions"])
+def test_any_number_of_threads_gives_the_same_bits(threads, case, form):
+    L, Ns, Hs = case
+    for N in Ns:
+        for H in Hs:
+            rnn = elman.RNN(H, H, bidirectional=form == "both directions")
+            x = torch.randn(L, N, H)
+            if form == "packed":
+                lengths = torch.linspace(L, max(1, L // 3), N).long().tolist()
+                x = nn.utils.rnn.pack_padded_sequence(x, lengths)
+
+            def run(x=x, rnn=rnn):
+                if isinstance(x, torch.Tensor):
+                    return everything(rnn, x)
+                data = x.data.detach().requires_grad_()
+                output, h_n = rnn(nn.utils.rnn.PackedSequence(data, x.batch_sizes))
+                loss = output.data.sum() + h_n.square().sum()
+                found = torch.autograd.grad(loss, [data, *rnn.parameters()])
+                return [output.data.detach(), h_n.detach(), *found]
+
+            one = run()
+            for count in (1, 2, 3, 4):
+                for k, (got, want) in enumerate(
+                    zip(on_threads(threads, count, run), one, strict=True)
+                ):
+                    assert torch.equal(got, want), f"{count} threads, N={N}, H={H}: {k}"
+
+
+def test_scans_of_groups_on_any_number_of_threads(threads):
+    for layout in (Layout(5, 3, 130), packed(*range(40, 0, -1), H=20)):
+        for groups in (1, 3):
+            a, W, h_0 = scan_inputs(layout, groups, "tanh")
+
+            def run(a=a, W=W, h_0=h_0, layout=layout):
+                q = {"batch_sizes": layout.batch_sizes}
+                linear = elman.ops.linear_scan(a, W, h_0, p=a / 2, q=a / 2, e=a / 4, **q)
+                return scan(a, W, h_0, **q), linear
+
+            one = run()
+            for count in (2, 3, 4):
+                for got, want in zip(on_threads(threads, count, run), one, strict=True):
+                    assert torch.equal(got, want)
+
+
+def test_a_row_does_not_depend_on_the_rows_beside_it(instructions, threads):
+    """With the kernels for many rows; another row in the batch does not change it."""
+    rnn, x = elman.RNN(16, 40), torch.randn(7, 64, 16)
+    with torch.no_grad():
+        whole = rnn(x)[0]
+        for count in (1, 2, 4):
+            part = on_threads(threads, count, lambda: rnn(x[:, 5:29])[0])
+            assert torch.equal(part, whole[:, 5:29])
+
+
+def test_torchs_threads_are_kept(threads):
+    threads(3)
+    elman.RNN(64, 64)(torch.randn(20, 32, 64))
+    assert torch.get_num_threads() == 3
+
+
+def test_python_threads_may_all_call_at_once(threads):
+    threads(2)
+    rnn = elman.RNN(32, 160)
+    inputs = [torch.randn(12, 6, 32) for _ in range(4)]
+    want = [everything(rnn, x) for x in inputs]
+    wrong = []
+
+    def go(x, expected):
+        for _ in range(5):
+            if not all(map(torch.equal, everything(rnn, x), expected)):
+                wrong.append(x)
+
+    workers = [threading.Thread(target=go, args=pair) for pair in zip(inputs, want, strict=True)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert not wrong
+
+
+def test_another_python_thread_goes_on_during_a_scan():
+    """A scan of a good part of a second; the other thread needs a few moments of it."""
+    a, W, h_0 = torch.zeros(40_000, 1, 128), torch.eye(128), torch.zeros(1, 128)
+    begun, inside, done = threading.Event(), threading.Event(), []
+
+    def count():
+        begun.wait()
+        while not done:
+            moments.append(time.perf_counter())
+            time.sleep(1e-3)
+        inside.set()
+
+    moments: list[float] = []
+    worker = threading.Thread(target=count)
+    worker.start()
+    begun.set()
+    begin = time.perf_counter()
+    torch.ops.elman.scan(a, W, h_0, 0, None, False)
+    end = time.perf_counter()
+    done.append(True)
+    worker.join()
+    # held, the other thread could run only before the call and after it: at both its ends
+    middle = [t for t in moments if begin + (end - begin) / 4 < t < end - (end - begin) / 4]
+    assert middle, f"{len(moments)} moments, none in the middle of {end - begin:.3f} s"
+
+
+# --- processes -------------------------------------------------------------------------------
+
+FORKED = """
+import os, sys, time
+import torch, elman
+torch.set_num_threads(2)
+rnn, x = elman.RNN(64, 300), torch.randn(30, 8, 64)
+def run():
+    x.requires_grad_()
+    output, h_n = rnn(x)
+    return [output.detach(), *torch.autograd.grad(output.sum(), [x, *rnn.parameters()])]
+with torch.no_grad():
+    before = [rnn(x)[0]]
+if {backward}:
+    before = run()
+child = os.fork()
+if child == 0:
+    if {threads}:
+        torch.set_num_threads({threads})
+    if {backward}:
+        after = run()
+    else:
+        with torch.no_grad():
+            after = [rnn(x)[0]]
+    os._exit(0 if all(map(torch.equal, after, before)) else 3)
+for _ in range(200):
+    done, status = os.waitpid(child, os.WNOHANG)
+    if done:
+        sys.exit(os.waitstatus_to_exitcode(status))
+    time.sleep(0.1)
+os.kill(child, 9)
+sys.exit("the child hangs")
+"""
+
+WORKERS = """
+import torch, elman
+torch.set_num_threads(2)
+rnn = elman.RNN(8, 200)
+class Numbers(torch.utils.data.Dataset):
+    def __len__(self):
+        return 6
+    def __getitem__(self, k):
+        with torch.no_grad():
+            return rnn(torch.full((10, 4, 8), k / 6))[0]
+expected = [Numbers()[k] for k in range(6)]
+if __name__ == "__main__":
+    loader = torch.utils.data.DataLoader(
+        Numbers(), batch_size=None, num_workers=2, timeout=30, multiprocessing_context="fork"
+    )
+    assert all(map(torch.equal, loader, expected))
+"""
+
+
+def in_a_process(script):
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    ran = subprocess.run(
+        [sys.executable, "-c", script],
+        env=environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, f"{ran.returncode}: {ran.stderr}"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.parametrize("count", [0, 1], ids=["threads as before", "one thread"])
+def test_a_forked_process_can_run_the_kernels(count):
+    in_a_process(FORKED.format(backward=False, threads=count))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_data_loader_workers_can_run_the_kernels():
+    in_a_process(WORKERS)
