@@ -94,7 +94,11 @@ class Kernels(build_ext):
         assert torch is not None
         out = Path(self.build_temp)
         common = ["-std=c++17", "-O3", "-g0", "-fvisibility=hidden", "-Wall", "-Wextra"]
-        quiet = ["-Wno-unused-parameter", "-Wno-maybe-uninitialized", "-Wno-uninitialized"]  # torch's headers, gcc's own
+        quiet = [
+            "-Wno-unused-parameter",
+            "-Wno-maybe-uninitialized",
+            "-Wno-uninitialized",
+        ]  # torch's headers, gcc's own
 
         def compiled(source: str, name: str, flags: list[str], **options: Any) -> list[str]:
             return self.compiler.compile(  # type: ignore[no-any-return]

@@ -53,7 +53,7 @@ void zero(Tensor& t) {
 // The last dimension's numbers side by side; the others anywhere.
 Tensor even(const Tensor& t) {
   const int64_t last = t.dim() - 1;
-  return t.size(last) <= 1 || t.stride(last) == 1 ? t : torch::stable::contiguous(t);
+  return last < 0 || t.size(last) <= 1 || t.stride(last) == 1 ? t : torch::stable::contiguous(t);
 }
 
 std::optional<Tensor> even(const std::optional<Tensor>& t) {
@@ -90,6 +90,7 @@ class Steps {
     STD_TORCH_CHECK(batch_sizes->is_cpu() && batch_sizes->dim() == 1 &&
                         batch_sizes->scalar_type() == ScalarType::Long,
                     "elman: batch_sizes should be a one-dimensional int64 tensor on the CPU");
+    STD_TORCH_CHECK(sequence.dim() >= 1, "elman: a packed sequence should be (rows, ...)");
     kept_ = torch::stable::contiguous(*batch_sizes);
     const int64_t L = kept_->size(0);
     const int64_t* sizes = static_cast<const int64_t*>(kept_->const_data_ptr());
@@ -101,6 +102,8 @@ class Steps {
                       " rows of the initial state and never increase, got ", sizes[t],
                       " at step ", t);
       starts_[t] = rows;
+      STD_TORCH_CHECK(sizes[t] <= sequence.size(0) - rows, "elman: batch_sizes add up to more than ",
+                      "the ", sequence.size(0), " rows of the sequence");
       rows += sizes[t];
     }
     STD_TORCH_CHECK(rows == sequence.size(0), "elman: batch_sizes add up to ", rows,
@@ -298,9 +301,11 @@ struct Layer {
         N(initial.dim() == 3 ? initial.size(1) : 0), H(initial.dim() == 3 ? initial.size(2) : 0),
         K(input.dim() > 0 ? input.size(input.dim() - 1) : 0), each(bias ? 4 : 2),
         dtype(input.scalar_type()), steps(input, N, batch_sizes) {
+    STD_TORCH_CHECK(h_0.dim() == 3 && (D == 1 || D == 2),
+                    "elman: h_0 should be (D, N, H) with one direction or two");
     check_tensor("h_0", h_0, dtype, {D, N, H});
     check_tensor("input", x, dtype, steps.shape({K}));
-    STD_TORCH_CHECK(static_cast<int64_t>(weights.size()) == D * each && D > 0,
+    STD_TORCH_CHECK(static_cast<int64_t>(weights.size()) == D * each,
                     "elman: ", D, " directions should have ", each, " weights each, got ",
                     weights.size(), " in all");
     for (int64_t d = 0; d < D; ++d) {
@@ -342,6 +347,7 @@ std::tuple<Tensor, Tensor> layer(Tensor x, Tensor h_0, std::vector<Tensor> weigh
   const auto [D, N, H] = std::tuple(layer.D, layer.N, layer.H);
   const Tensor output = empty(layer.steps.shape({D * H}), layer.dtype);
   const Tensor h_n = empty({D, N, H}, layer.dtype);
+  if (h_n.numel() == 0) return {output, h_n};
   with_type(layer.x, [&](auto zero) {
     using T = decltype(zero);
     const std::vector<T> biases = layer.biases<T>();
@@ -359,7 +365,7 @@ std::tuple<Tensor, Tensor> layer(Tensor x, Tensor h_0, std::vector<Tensor> weigh
       scan.x = sequence<const T>(layer.x, layer.steps);
       scan.K = layer.K;
       scan.x_weight = {data_of<const T>(Wx), Wx.stride(1), Wx.stride(0)};
-      if (h_n.numel() > 0) scan.last = {data_of<T>(h_n) + d * N * H, H};
+      scan.last = {data_of<T>(h_n) + d * N * H, H};
     }
     check(kernels_of<T>().scan(scans.data(), D, layer.steps.time(), parallel()));
   });
@@ -393,6 +399,10 @@ std::vector<Tensor> layer_backward(std::optional<Tensor> output_bar, std::option
     bars.push_back(made(wants, {H, layer.K}));
     bars.push_back(made(wants, {H, H}));
     for (int64_t k = 2; k < layer.each; ++k) bars.push_back(made(wants, {H}));
+  }
+  if (N == 0 || H == 0) {
+    for (Tensor& bar : bars) zero(bar);
+    return bars;
   }
   with_type(layer.x, [&](auto zero) {
     using T = decltype(zero);

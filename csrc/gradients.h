@@ -132,7 +132,8 @@ template <class T> class Derivation {
     }
     rows_of_h_.resize(rows);
     rows_of_x_.resize(rows);
-    const int64_t panels = rows_of_h_.count(), all = panels + rows_of_x_.count();
+    const int64_t panels = rows_of_h_.count();
+    const int64_t all = panels + (asked_.K > 0 ? rows_of_x_.count() : 0);
     share(parallel, all, worth, [&](int64_t k) {
       if (k < panels)
         rows_of_h_.fill_lines([&](int64_t i) { return h_before_[i]; }, k);

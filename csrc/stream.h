@@ -18,6 +18,7 @@ template <class T> class StreamOf {
   bool ok() const { return ok_; }
 
   void step(const T* x, T* y) {
+    const Turn turn(busy_);
     const NoSubnormals here;
     int64_t K = layers_.front().x_weight.K();
     for (Layer& layer : layers_) {
@@ -33,6 +34,7 @@ template <class T> class StreamOf {
 
   // The states of all recurrent layers, (layers, N, H), written to `out` or read from `in`.
   void state(T* out, const T* in) {
+    const Turn turn(busy_);
     for (Layer& layer : layers_) {
       if (!layer.recurrent) continue;
       const int64_t size = N_ * layer.weight.H();
@@ -47,6 +49,20 @@ template <class T> class StreamOf {
   }
 
  private:
+  // One caller at a time: two threads that share a stream mix their states, but harm nothing.
+  class Turn {
+   public:
+    explicit Turn(std::atomic_flag& busy) : busy_(busy) {
+      while (busy_.test_and_set(std::memory_order_acquire)) relax();
+    }
+    ~Turn() { busy_.clear(std::memory_order_release); }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+
+   private:
+    std::atomic_flag& busy_;
+  };
+
   struct Layer {
     bool recurrent;
     Panels<T> x_weight, weight;
@@ -105,6 +121,7 @@ template <class T> class StreamOf {
   const Nonlinearity f_;
   const Cut cut_;
   bool ok_ = true;
+  std::atomic_flag busy_ = ATOMIC_FLAG_INIT;
   std::vector<Layer> layers_;
 };
 

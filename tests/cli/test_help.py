@@ -12,7 +12,16 @@ import torch
 import elman as package
 from elman.ops import BACKENDS, select
 
-COMMANDS = [[], ["train"], ["train", "classify"], ["predict"], ["evaluate"], ["info"], ["bench"], ["demo"]]
+COMMANDS = [
+    [],
+    ["train"],
+    ["train", "classify"],
+    ["predict"],
+    ["evaluate"],
+    ["info"],
+    ["bench"],
+    ["demo"],
+]
 
 # --help ends the program; what it has imported by then is told on stderr
 HELP = """

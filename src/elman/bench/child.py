@@ -61,7 +61,8 @@ def outcome_of(case: Case, names: list[str], effort: Effort) -> dict[str, Any]:
     if smaller is not case:
         work = new_work(case)
     contestants = [kind(work) for kind in kinds]
-    samples = {"forward": alternate({c.name: c.forward for c in contestants}, effort)}
+    with torch.no_grad():
+        samples = {"forward": alternate({c.name: c.forward for c in contestants}, effort)}
     if "train" in case.passes:
         trained = {c.name: c.train for c in contestants if type(c).can_train}
         samples["train"] = alternate(trained, effort)

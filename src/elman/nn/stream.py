@@ -101,11 +101,14 @@ class Stream:
             or x.shape != self._shape
             or not x.is_contiguous()
             or not x.is_cpu
+            or x.is_neg()
         ):
             return self._other(x)
         if self._handle is None:
             return self._composed(x)
         y = torch.empty_like(self._like)  # half the time of torch.empty
+        if type(y) is not Tensor:  # some mode of torch's gives tensors without numbers
+            raise TypeError(f"a Stream computes on ordinary tensors, not on {type(y).__name__}")
         self._kernel(self._handle, x.data_ptr(), y.data_ptr())
         return y
 
@@ -121,7 +124,9 @@ class Stream:
         if not single and x.shape != self._shape:
             also = f" or ({self._row},)" if self._N == 1 else ""
             raise ValueError(f"x should be {tuple(self._shape)}{also}, got {tuple(x.shape)}")
-        plain = x.detach().as_subclass(Tensor).contiguous().view(self._shape)
+        plain = x.detach().resolve_neg().as_subclass(Tensor).contiguous().view(self._shape)
+        if type(plain) is not Tensor:
+            raise TypeError(f"x should be an ordinary Tensor, got {type(x).__name__}")
         return self.step(plain)[0] if single else self.step(plain)
 
     def _composed(self, x: Tensor) -> Tensor:
@@ -140,7 +145,7 @@ class Stream:
         """The layers' states, (num_layers, N, H_out): a copy."""
         if self._handle is None:
             return torch.stack(self._states)
-        out = torch.empty(self._state_shape(), dtype=self._dtype)
+        out = self._like.new_empty(self._state_shape())
         self._access(self._handle, out.data_ptr(), None)
         return out
 
@@ -151,7 +156,7 @@ class Stream:
             raise TypeError(f"state should be a Tensor of {self._dtype}, got {got}")
         if tuple(h.shape) != self._state_shape():
             raise ValueError(f"state should be {self._state_shape()}, got {tuple(h.shape)}")
-        h = h.detach().cpu().contiguous()
+        h = h.detach().cpu().resolve_neg().contiguous()
         if self._handle is None:
             self._states = [state.clone() for state in h]
         else:
@@ -162,7 +167,7 @@ class Stream:
 
     def reset(self) -> None:
         """Back to a state of zeros."""
-        self.state = torch.zeros(self._state_shape(), dtype=self._dtype)
+        self.state = self._like.new_zeros(self._state_shape())
 
     def __getstate__(self) -> dict[str, Any]:
         kept = {k: v for k, v in vars(self).items() if k not in ("_handle", "_kernel", "_access")}
@@ -214,7 +219,14 @@ def _own(t: Tensor) -> Tensor:
 
 
 def _check_tensors(layers: list[_Layer]) -> None:
-    dtype = layers[0][0].dtype
+    dtype, K = layers[0][0].dtype, layers[0][0].shape[-1]
+    for weight_ih, weight_hh, bias in layers:
+        H = weight_ih.shape[0]
+        expected = {"weight_ih": (H, K), "weight_hh": (H, H), "bias": (H,)}
+        for name, t in zip(expected, (weight_ih, weight_hh, bias), strict=True):
+            if t is not None and tuple(t.shape) != expected[name]:
+                raise ValueError(f"{name} should be {expected[name]}, got {tuple(t.shape)}")
+        K = H
     for t in (t for layer in layers for t in layer if t is not None):
         if t.device.type != "cpu":
             raise ValueError(f"a Stream runs on the CPU, got weights on {t.device}; use .cpu()")

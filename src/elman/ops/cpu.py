@@ -7,6 +7,7 @@ rounded once at the end of it.
 import ctypes
 import functools
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,21 @@ def layer_backward(
 def _register_shapes() -> None:
     """What the operators return, for tensors that have a shape and no numbers."""
 
+    def beside(shape: Callable[..., Any]) -> Callable[..., Any]:
+        """The same, where all tensors are on one device."""
+
+        def checked(*arguments: Any) -> Any:
+            given = [
+                a for group in arguments for a in (group if isinstance(group, list) else [group])
+            ]
+            places = {t.device for t in given if isinstance(t, Tensor)}
+            if len(places) > 1:
+                found = ", ".join(sorted(map(str, places)))
+                raise ValueError(f"all tensors should be on one device, got {found}")
+            return shape(*arguments)
+
+        return checked
+
     def scan_shape(x: Tensor, *_: Any) -> Tensor:
         return x.new_empty(x.shape)
 
@@ -179,4 +195,4 @@ def _register_shapes() -> None:
         ("layer", layer_shape),
         ("layer_backward", gradient_shapes),
     ):
-        torch.library.register_fake(f"elman::{name}", shape)
+        torch.library.register_fake(f"elman::{name}", beside(shape))

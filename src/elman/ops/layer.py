@@ -49,20 +49,23 @@ def layer(
     """
     if batch_sizes is not None:
         check_batch_sizes(batch_sizes, x, h_0[0])
-    if not _in_one_piece(x, h_0):
+    flat = [tensor for direction in weights for tensor in direction]
+    tensors = (x, h_0, *flat)
+    if not _in_one_piece(tensors):
+        _check_devices(tensors)
         return _composed(x, h_0, weights, nonlinearity, batch_sizes)
     bias = len(weights[0]) == 4
-    flat = [tensor for direction in weights for tensor in direction]
-    if torch.is_grad_enabled() and any(t.requires_grad for t in (x, h_0, *flat)):
+    if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
         return Layer.apply(nonlinearity, batch_sizes, bias, x, h_0, *flat)
     return cpu.layer(x, h_0, flat, bias, nonlinearity, batch_sizes)
 
 
-def _in_one_piece(x: Tensor, h_0: Tensor) -> bool:
+def _in_one_piece(tensors: tuple[Tensor, ...]) -> bool:
     """Whether the kernels' own layer serves: a plain call, in a dtype they have."""
+    x = tensors[0]
     return (
         x.dtype in cpu.OWN
-        and x.device.type == h_0.device.type == "cpu"
+        and all(t.is_cpu for t in tensors)
         and not written_down()
         and not torch.compiler.is_compiling()
         and not torch._C._are_functorch_transforms_active()
@@ -70,6 +73,16 @@ def _in_one_piece(x: Tensor, h_0: Tensor) -> bool:
         and not torch.is_autocast_enabled("cpu")
         and select(x.device, x.dtype).backend == "cpu"
     )
+
+
+def _check_devices(tensors: tuple[Tensor, ...]) -> None:
+    """Torch's products let some mixtures through."""
+    x = tensors[0]
+    for t in tensors[1:]:
+        if t.device != x.device:
+            raise RuntimeError(
+                f"the input is on {x.device} but a weight or h_0 on {t.device}; move one of them"
+            )
 
 
 def _composed(
