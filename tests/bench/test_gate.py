@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-import elman.nn
 from elman.bench import Case, RedGateError
 from elman.bench.gate import Answer, gated, hold
 from elman.bench.layers import ElmanRNN, TorchRNN, truth
@@ -98,8 +97,6 @@ def test_only_what_would_fill_the_memory_is_cut():
 
 
 def test_the_stream_and_the_cell_take_the_same_steps():
-    if not hasattr(elman.nn, "Stream"):
-        pytest.skip("elman.nn.Stream is not there yet")
     case = Case("step", 2, 5, 3, 4, step=True)
     work = new_work(case)
     kinds, left_out = entered(case, ["elman", "torch", "jax", "onnxruntime"])

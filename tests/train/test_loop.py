@@ -96,7 +96,7 @@ def test_clipping_and_weight_decay_reach_the_optimizer():
     """Against AdamW by hand, on a loss whose gradient changes from step to step."""
     model, mirror = Point(), Point()
     run(model, loss=lambda w: 4 * w**2, epochs=3, steps=4, clip=5.0, weight_decay=0.3)
-    optimizer = torch.optim.AdamW(mirror.parameters(), lr=0.1, weight_decay=0.3)
+    optimizer = torch.optim.AdamW(mirror.parameters(), lr=0.1, weight_decay=0.3, fused=True)
     for _ in range(12):
         optimizer.zero_grad()
         (4 * mirror.w**2).backward()

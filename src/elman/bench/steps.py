@@ -65,7 +65,7 @@ class ElmanStream(Steps):
     def _begin(self) -> None:
         rnn = RNN(self.case.H_in, self.case.H)
         rnn.load_state_dict(self.weights)
-        self.stream: Any = importlib.import_module("elman.nn").Stream(rnn)
+        self.stream: Any = importlib.import_module("elman.nn").Stream(rnn, batch=self.case.N)
 
     def _step(self, x: Tensor) -> Tensor:
         return self.stream.step(x)
