@@ -11,7 +11,6 @@ namespace {
 // What both share: groups side by side, (..., G, H) with a weight of (G, H, H), or none.
 struct Groups {
   int64_t G, H, of_weight, of_initial, of_sequence, of_out;
-  Sizes row;
 
   Groups(const Tensor& weight, const Tensor& initial, const Tensor& x, const Tensor& out) {
     const bool grouped = weight.dim() == 3;
@@ -39,14 +38,14 @@ Sizes with_rows(int64_t N, const Sizes& row) {
 
 template <class T>
 void set_recurrence(Recurrence<T>& to, const Groups& groups, int64_t g, bool reverse,
-                    const Tensor& weight, bool transposed, const Tensor& initial,
-                    const Tensor& out, const Steps& steps) {
+                    const Tensor& weight, bool transposed, const Tensor& initial, const Tensor& out,
+                    const Steps& steps) {
   const int64_t last = weight.dim() - 1;
   const int64_t out_stride = weight.stride(last - 1), in_stride = weight.stride(last);
   to.H = groups.H;
   to.reverse = reverse;
-  to.weight = {data_of<const T>(weight) + g * groups.of_weight,
-               transposed ? in_stride : out_stride, transposed ? out_stride : in_stride};
+  to.weight = {data_of<const T>(weight) + g * groups.of_weight, transposed ? in_stride : out_stride,
+               transposed ? out_stride : in_stride};
   to.initial = {data_of<const T>(initial) + g * groups.of_initial, initial.stride(0)};
   to.out = sequence<T>(out, steps, g * groups.of_out);
 }
@@ -59,8 +58,8 @@ Tensor scan(Tensor a, Tensor weight, Tensor h_0, int64_t f, std::optional<Tensor
   const Steps steps(a, N, batch_sizes);
   const ScalarType dtype = a.scalar_type();
   check_tensor("a", a, dtype, steps.shape(row));
-  check_tensor("weight_hh", weight, dtype, row.size() == 1 ? Sizes{row[0], row[0]}
-                                                           : Sizes{row[0], row[1], row[1]});
+  check_tensor("weight_hh", weight, dtype,
+               row.size() == 1 ? Sizes{row[0], row[0]} : Sizes{row[0], row[1], row[1]});
   check_tensor("h_0", h_0, dtype, with_rows(N, row));
   a = even(a);
   h_0 = even(h_0);
@@ -89,8 +88,8 @@ Tensor linear_scan(Tensor x, Tensor weight, Tensor s_0, std::optional<Tensor> p,
   const Steps steps(x, N, batch_sizes);
   const ScalarType dtype = x.scalar_type();
   check_tensor("x", x, dtype, steps.shape(row));
-  check_tensor("weight", weight, dtype, row.size() == 1 ? Sizes{row[0], row[0]}
-                                                        : Sizes{row[0], row[1], row[1]});
+  check_tensor("weight", weight, dtype,
+               row.size() == 1 ? Sizes{row[0], row[0]} : Sizes{row[0], row[1], row[1]});
   check_tensor("s_0", s_0, dtype, with_rows(N, row));
   if (p.has_value()) check_tensor("p", *p, dtype, steps.shape(row));
   if (q.has_value()) check_tensor("q", *q, dtype, steps.shape(row));
@@ -134,17 +133,23 @@ struct Layer {
 
   Layer(const Tensor& input, const Tensor& initial, const std::vector<Tensor>& given, bool bias,
         const std::optional<Tensor>& batch_sizes)
-      : x(even(input)), h_0(even(initial)), weights(given), D(initial.dim() == 3 ? initial.size(0) : 0),
-        N(initial.dim() == 3 ? initial.size(1) : 0), H(initial.dim() == 3 ? initial.size(2) : 0),
-        K(input.dim() > 0 ? input.size(input.dim() - 1) : 0), each(bias ? 4 : 2),
-        dtype(input.scalar_type()), steps(input, N, batch_sizes) {
+      : x(even(input)),
+        h_0(even(initial)),
+        weights(given),
+        D(initial.dim() == 3 ? initial.size(0) : 0),
+        N(initial.dim() == 3 ? initial.size(1) : 0),
+        H(initial.dim() == 3 ? initial.size(2) : 0),
+        K(input.dim() > 0 ? input.size(input.dim() - 1) : 0),
+        each(bias ? 4 : 2),
+        dtype(input.scalar_type()),
+        steps(input, N, batch_sizes) {
     STD_TORCH_CHECK(h_0.dim() == 3 && (D == 1 || D == 2),
                     "elman: h_0 should be (D, N, H) with one direction or two");
     check_tensor("h_0", h_0, dtype, {D, N, H});
     check_tensor("input", x, dtype, steps.shape({K}));
-    STD_TORCH_CHECK(static_cast<int64_t>(weights.size()) == D * each,
-                    "elman: ", D, " directions should have ", each, " weights each, got ",
-                    weights.size(), " in all");
+    STD_TORCH_CHECK(static_cast<int64_t>(weights.size()) == D * each, "elman: ", D,
+                    " directions should have ", each, " weights each, got ", weights.size(),
+                    " in all");
     for (int64_t d = 0; d < D; ++d) {
       check_tensor("weight_ih", weight_ih(d), dtype, {H, K});
       check_tensor("weight_hh", weight_hh(d), dtype, {H, H});
@@ -162,12 +167,14 @@ struct Layer {
     return empty(sizes, {numbers, sizes[0] * numbers, 1}, dtype);
   }
 
-  template <class T> Lines<const T> initial(int64_t d) const {
+  template <class T>
+  Lines<const T> initial(int64_t d) const {
     return {h_0.numel() == 0 ? nullptr : data_of<const T>(h_0) + d * h_0.stride(0), h_0.stride(1)};
   }
 
   // b_ih + b_hh of every direction, (D, H); nothing without biases
-  template <class T> std::vector<T> biases() const {
+  template <class T>
+  std::vector<T> biases() const {
     std::vector<T> sum;
     for (int64_t d = 0; each == 4 && d < D; ++d) {
       const Tensor &ih = weights[d * each + 2], &hh = weights[d * each + 3];
@@ -212,16 +219,15 @@ std::tuple<Tensor, Tensor> layer(Tensor x, Tensor h_0, std::vector<Tensor> weigh
 // Of what is wanted, 1 for x, 2 for h_0 and 4 for the weights: x̄, h̄_0 and each weight's; an
 // empty tensor for what is not.
 std::vector<Tensor> layer_backward(std::optional<Tensor> output_bar, std::optional<Tensor> h_n_bar,
-                                   Tensor x, Tensor h_0, Tensor output,
-                                   std::vector<Tensor> weights, bool bias, int64_t f,
-                                   std::optional<Tensor> batch_sizes, int64_t wanted) {
+                                   Tensor x, Tensor h_0, Tensor output, std::vector<Tensor> weights,
+                                   bool bias, int64_t f, std::optional<Tensor> batch_sizes,
+                                   int64_t wanted) {
   const Layer layer(x, h_0, weights, bias, batch_sizes);
   const auto [D, N, H] = std::tuple(layer.D, layer.N, layer.H);
   check_tensor("output", output, layer.dtype, layer.steps.shape({D * H}));
   if (output_bar.has_value())
     check_tensor("the gradient of output", *output_bar, layer.dtype, layer.steps.shape({D * H}));
-  if (h_n_bar.has_value())
-    check_tensor("the gradient of h_n", *h_n_bar, layer.dtype, {D, N, H});
+  if (h_n_bar.has_value()) check_tensor("the gradient of h_n", *h_n_bar, layer.dtype, {D, N, H});
   output = even(output);
   output_bar = even(output_bar);
   h_n_bar = even(h_n_bar);

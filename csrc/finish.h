@@ -20,14 +20,16 @@ struct Rows {
   int64_t row(int64_t i) const { return first + i * skip; }
 };
 
-template <class T> T* step_of(const Sequence<T>& s, int64_t t) {
+template <class T>
+T* step_of(const Sequence<T>& s, int64_t t) {
   if (s.data == nullptr) return nullptr;
   return s.data + (s.starts == nullptr ? t : s.starts[t]) * s.step;
 }
 
 // A tile of a step: `rows` rows from `row`, `skip` apart, and `width` vectors from `column`.
 // Its sums, row after row; and the states it comes from, absent where a row begins at zero.
-template <class T> struct Product {
+template <class T>
+struct Product {
   int64_t t, row, skip;
   int rows;
   int64_t column;
@@ -54,7 +56,8 @@ inline void each_vector(const Product<T>& tile, int64_t H, TakeRow take_row) {
 }
 
 // Row r of a step; null where the step is.
-template <class T> inline T* row_of(T* step, int64_t r, int64_t row) {
+template <class T>
+inline T* row_of(T* step, int64_t r, int64_t row) {
   return step == nullptr ? nullptr : step + r * row;
 }
 
@@ -69,14 +72,16 @@ void fetch(const Sequence<T>& s, const Rows& rows, const Part& part) {
   const T* step = step_of(s, part.t);
   for (int64_t i = 0; step != nullptr && i < part.live; ++i) {
     const char* row = reinterpret_cast<const char*>(step + rows.row(i) * s.row);
-    for (int64_t j = part.begin * sizeof(T); j < static_cast<int64_t>(part.end * sizeof(T)); j += 64)
+    for (int64_t j = part.begin * sizeof(T); j < static_cast<int64_t>(part.end * sizeof(T));
+         j += 64)
       __builtin_prefetch(row + j, kWrite);
   }
 }
 
 // --- what becomes of the sums of a tile ------------------------------------------------------
 
-template <class T, class F> struct Activate {
+template <class T, class F>
+struct Activate {
   const Scan<T>& scan;
 
   void expect(const Rows& rows, const Part& part) const {
@@ -99,7 +104,8 @@ template <class T, class F> struct Activate {
   }
 };
 
-template <class T> struct Combine {
+template <class T>
+struct Combine {
   const LinearScan<T>& scan;
 
   void expect(const Rows& rows, const Part& part) const {
@@ -126,7 +132,8 @@ template <class T> struct Combine {
   }
 };
 
-template <class T, class F> struct Back {
+template <class T, class F>
+struct Back {
   const Backward<T>& scan;
 
   void expect(const Rows& rows, const Part& part) const {

@@ -12,15 +12,16 @@
 namespace elman {
 namespace {
 
-constexpr int64_t kRowsOfStretch = 168;      // a panel of them stays in the nearest cache
-constexpr int64_t kSharesBytes = 16 << 20;   // what the groups' own gradients may take
+constexpr int64_t kRowsOfStretch = 168;                // a panel of them stays in the nearest cache
+constexpr int64_t kSharesBytes = 16 << 20;             // what the groups' own gradients may take
 constexpr int64_t kMostGroups = 16, kRowsOfGroup = 8;  // rows in a step
-constexpr int64_t kAllRowsOfGroup = 640;     // rows in all: below, summing up takes too long
-constexpr int64_t kFewRowsInAll = 40;       // of a stretch: then no panels are made
-constexpr int64_t kColumnsOfTask = 32;       // of δ, in a product over rows
+constexpr int64_t kAllRowsOfGroup = 640;      // rows in all: below, summing up takes too long
+constexpr int64_t kFewRowsInAll = 40;         // of a stretch: then no panels are made
+constexpr int64_t kColumnsOfTask = 32;        // of δ, in a product over rows
 constexpr int64_t kWorthGathering = 1 << 18;  // bytes for more than one thread to sum up
 
-template <class T> Sequence<T> from_step(Sequence<T> s, int64_t t) {
+template <class T>
+Sequence<T> from_step(Sequence<T> s, int64_t t) {
   if (s.starts != nullptr)
     s.starts += t;
   else if (s.data != nullptr)
@@ -43,12 +44,14 @@ class Group {
     if (t < 0 || t >= time_.L) return 0;
     return live_.empty() ? time_.N : live_[t];
   }
-  template <class T> Sequence<T> of(Sequence<T> s) const {
+  template <class T>
+  Sequence<T> of(Sequence<T> s) const {
     if (s.data != nullptr) s.data += rows_.first * s.row;
     s.row *= rows_.skip;
     return s;
   }
-  template <class T> Lines<T> of(Lines<T> s) const {
+  template <class T>
+  Lines<T> of(Lines<T> s) const {
     if (s.data != nullptr) s.data += rows_.first * s.row;
     s.row *= rows_.skip;
     return s;
@@ -61,12 +64,16 @@ class Group {
 };
 
 // One scan's part in a group.
-template <class T> class Derivation {
+template <class T>
+class Derivation {
  public:
   // `asked` is for the rows of the group alone; `x_weight` its Wx in panels.
   Derivation(const Gradients<T>& asked, const Group& group, const Panels<T>& x_weight,
              int64_t most_rows)
-      : asked_(asked), group_(group), x_weight_(x_weight), H_(asked.H),
+      : asked_(asked),
+        group_(group),
+        x_weight_(x_weight),
+        H_(asked.H),
         rows_of_h_(asked.weight_bar != nullptr ? most_rows : 0, H_, kManyRows.widest),
         rows_of_x_(asked.weight_bar != nullptr ? most_rows : 0, asked.K, kManyRows.widest) {
     for (Buffer<T>& delta : delta_) delta = buffer<T>(most_rows * H_);
@@ -74,9 +81,7 @@ template <class T> class Derivation {
     if (begun_) std::fill(begun_.get(), begun_.get() + group.time().N * H_, T(0));
   }
 
-  bool ok() const {
-    return delta_[0] && delta_[1] && begun_ && rows_of_h_.ok() && rows_of_x_.ok();
-  }
+  bool ok() const { return delta_[0] && delta_[1] && begun_ && rows_of_h_.ok() && rows_of_x_.ok(); }
   const Time& stretch() const { return stretch_; }
 
   // The recurrence of δ over so many steps more, after those done already.
@@ -87,7 +92,8 @@ template <class T> class Derivation {
     first_ = first;
     starts_[0].swap(starts_[1]);
     starts_[0].assign(1, 0);
-    for (int64_t s = 0; s < length; ++s) starts_[0].push_back(starts_[0].back() + group_.live(first + s));
+    for (int64_t s = 0; s < length; ++s)
+      starts_[0].push_back(starts_[0].back() + group_.live(first + s));
     stretch_ = {length, time.N, time.batch_sizes == nullptr ? nullptr : time.batch_sizes + first};
     Backward<T> now = asked_;
     now.h = from_step(asked_.h, first);
@@ -111,8 +117,9 @@ template <class T> class Derivation {
     if (asked_.x_bar.data != nullptr) {
       constexpr int64_t kRows = 64;  // of a task
       share(parallel, (rows + kRows - 1) / kRows, worth, [&](int64_t task) {
-        multiply_rows<T>(delta, x_weight_, 0, x_weight_.count(), task * kRows, std::min(rows, (task + 1) * kRows),
-                         [&](int64_t i) { return x_bar_[i]; }, true);
+        multiply_rows<T>(
+            delta, x_weight_, 0, x_weight_.count(), task * kRows,
+            std::min(rows, (task + 1) * kRows), [&](int64_t i) { return x_bar_[i]; }, true);
       });
     }
     if (asked_.weight_bar == nullptr || rows == 0) return;
@@ -163,8 +170,9 @@ template <class T> class Derivation {
     const Lines<T>& to = asked_.h_0_bar;
     if (to.data == nullptr) return;
     const int64_t live = group_.live(0);
-    multiply_rows<T>({begun_.get(), H_}, weight, 0, weight.count(), 0, live,
-                     [&](int64_t r) { return to.data + r * to.row; }, false);
+    multiply_rows<T>(
+        {begun_.get(), H_}, weight, 0, weight.count(), 0, live,
+        [&](int64_t r) { return to.data + r * to.row; }, false);
     const Lines<const T>& last = asked_.last_bar;
     for (int64_t r = live; r < group_.time().N; ++r)  // of a row without a step h_n is h_0
       for (int64_t j = 0; j < H_; ++j)
@@ -212,7 +220,8 @@ template <class T> class Derivation {
 };
 
 // What a group adds up on its own: W̄, W̄x and b̄ of each scan, one after the other.
-template <class T> struct Share {
+template <class T>
+struct Share {
   int64_t H, K;
   int64_t size() const { return H * H + H * K + H; }
   void give(Gradients<T>& to, T* memory) const {
@@ -267,17 +276,19 @@ void pack_all(const Gradients<T>* asked, std::vector<Weights<T>>& weights, const
   const bool x_weight = asked[0].x_bar.data != nullptr;
   const int64_t panels = weights[0].weight.count(), all = panels + weights[0].x_weight.count();
   const double work = static_cast<double>(asked[0].H) * static_cast<double>(asked[0].H);
-  share(parallel, static_cast<int64_t>(weights.size()) * all, work > kWorthPacking * parallel.threads,
-        [&](int64_t task) {
+  share(parallel, static_cast<int64_t>(weights.size()) * all,
+        work > kWorthPacking * parallel.threads, [&](int64_t task) {
           const int64_t k = task / all, panel = task % all;
           if (panel < panels && weight) weights[k].weight.fill(asked[k].weight, panel);
-          if (panel >= panels && x_weight) weights[k].x_weight.fill(asked[k].x_weight, panel - panels);
+          if (panel >= panels && x_weight)
+            weights[k].x_weight.fill(asked[k].x_weight, panel - panels);
         });
   for (Weights<T>& w : weights) w.packed = true;
 }
 
 template <class T, class F>
-Status derive(const Gradients<T>* asked, int64_t count, const Time& time, const Parallel& parallel) {
+Status derive(const Gradients<T>* asked, int64_t count, const Time& time,
+              const Parallel& parallel) {
   const int64_t H = asked[0].H, K = asked[0].K, N = time.N;
   const Share<T> share_of{H, K};
   const int64_t bytes = count * share_of.size() * static_cast<int64_t>(sizeof(T));

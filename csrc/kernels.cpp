@@ -23,12 +23,13 @@ Candidate candidate(int k) {
 #if defined(__x86_64__)
   switch (k) {
     case 0:
-      return {&kernels_avx512, __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-                                   __builtin_cpu_supports("avx512vl") &&
-                                   __builtin_cpu_supports("avx512bw")};
+      return {&kernels_avx512,
+              __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+                  __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw")};
     case 1:
       return {&kernels_avx2, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")};
-    default: break;
+    default:
+      break;
   }
 #else
   (void)k;

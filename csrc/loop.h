@@ -16,7 +16,8 @@ namespace elman {
 namespace {
 
 // M, and Wx of a scan that makes its own product with x, as the kernels read them.
-template <class T> struct Weights {
+template <class T>
+struct Weights {
   Panels<T> weight, x_weight;
   bool direct;          // read M and Wx where they lie, not in the panels
   bool packed = false;  // the panels are filled; else each is at its first use
@@ -24,28 +25,47 @@ template <class T> struct Weights {
 };
 
 // What a step multiplies besides the states: x_t for a scan, nothing for the others.
-template <class T> const Sequence<const T>& input_of(const Scan<T>& scan) { return scan.x; }
-template <class T> Sequence<const T> input_of(const Recurrence<T>&) { return {}; }
+template <class T>
+const Sequence<const T>& input_of(const Scan<T>& scan) {
+  return scan.x;
+}
+template <class T>
+Sequence<const T> input_of(const Recurrence<T>&) {
+  return {};
+}
 
-template <class T> const Matrix<T>& input_weight_of(const Scan<T>& scan) { return scan.x_weight; }
-template <class T> const Matrix<T>& input_weight_of(const Recurrence<T>& scan) {
+template <class T>
+const Matrix<T>& input_weight_of(const Scan<T>& scan) {
+  return scan.x_weight;
+}
+template <class T>
+const Matrix<T>& input_weight_of(const Recurrence<T>& scan) {
   return scan.weight;  // never asked for: there is no input
 }
 
 // What stands before the states in the product: q for a linear scan, nothing for the others.
-template <class T> const Sequence<const T>& factor_of(const LinearScan<T>& scan) { return scan.q; }
-template <class T> Sequence<const T> factor_of(const Recurrence<T>&) { return {}; }
+template <class T>
+const Sequence<const T>& factor_of(const LinearScan<T>& scan) {
+  return scan.q;
+}
+template <class T>
+Sequence<const T> factor_of(const Recurrence<T>&) {
+  return {};
+}
 
-template <class T> void pack_panel(const Recurrence<T>& scan, Weights<T>& to, int64_t panel) {
+template <class T>
+void pack_panel(const Recurrence<T>& scan, Weights<T>& to, int64_t panel) {
   to.weight.fill(scan.weight, panel);
 }
-template <class T> void pack_panel(const Scan<T>& scan, Weights<T>& to, int64_t panel) {
+template <class T>
+void pack_panel(const Scan<T>& scan, Weights<T>& to, int64_t panel) {
   to.weight.fill(scan.weight, panel);
   if (scan.x.data != nullptr) to.x_weight.fill(scan.x_weight, panel);
 }
 
 // One recurrence over some rows; `finish` takes each tile's sums to the output.
-template <class T, class R, class Finish> class Loop {
+template <class T, class R, class Finish>
+class Loop {
  public:
   Loop(const R& scan, const Time& time, Weights<T>& weights, const Cut& cut, Rows rows)
       : scan_(scan), finish_{scan}, time_(time), weights_(weights), cut_(cut), rows_(rows) {}
@@ -92,15 +112,16 @@ template <class T, class R, class Finish> class Loop {
         std::fill(last.data + r * last.row, last.data + r * last.row + scan_.H, T(0));
         continue;
       }
-      const T* from = length == 0 ? scan_.initial.data + r * scan_.initial.row
-                                  : step_of(scan_.out, scan_.reverse ? 0 : length - 1) +
-                                        r * scan_.out.row;
+      const T* from = length == 0
+                          ? scan_.initial.data + r * scan_.initial.row
+                          : step_of(scan_.out, scan_.reverse ? 0 : length - 1) + r * scan_.out.row;
       std::memcpy(last.data + r * last.row, from, scan_.H * sizeof(T));
     }
   }
 
  private:
-  void scale(int64_t t, int64_t begin, int64_t end, const Lines<const T>& states, T* scratch) const {
+  void scale(int64_t t, int64_t begin, int64_t end, const Lines<const T>& states,
+             T* scratch) const {
     const Sequence<const T>& factor = factor_of(scan_);
     const T* q = step_of(factor, t);
     for (int64_t i = begin; i < end; ++i) {
@@ -156,11 +177,11 @@ struct Plan {
   int64_t chunks;   // or each with some rows, in so many chunks a recurrence
 };
 
-constexpr double kWorth = 3e5;       // multiplications: what a thread must have to do
-constexpr double kWorthAStep = 3e4;  // the same between two meetings
-constexpr double kWorthPacking = 3e4;  // numbers of W to bring into panels
-constexpr int64_t kEnoughRows = 4;     // rows of a chunk, if possible
-constexpr int64_t kManyRowsEach = 24;  // the same where M is larger than
+constexpr double kWorth = 3e5;              // multiplications: what a thread must have to do
+constexpr double kWorthAStep = 3e4;         // the same between two meetings
+constexpr double kWorthPacking = 3e4;       // numbers of W to bring into panels
+constexpr int64_t kEnoughRows = 4;          // rows of a chunk, if possible
+constexpr int64_t kManyRowsEach = 24;       // the same where M is larger than
 constexpr int64_t kLargeWeights = 1 << 20;  // bytes
 
 inline int64_t rows_in(const Time& time) {
@@ -197,10 +218,12 @@ void pack(const std::vector<R>& scans, std::vector<Weights<T>>& weights, const P
   for (Weights<T>& w : weights) w.packed = true;
 }
 
-template <class T, class L> void keep_last_of(const Scan<T>& scan, const L& loop) {
+template <class T, class L>
+void keep_last_of(const Scan<T>& scan, const L& loop) {
   loop.keep_last(scan.last);
 }
-template <class T, class L> void keep_last_of(const Recurrence<T>&, const L&) {}
+template <class T, class L>
+void keep_last_of(const Recurrence<T>&, const L&) {}
 
 // All rows of every recurrence, each in a time of its own, with M (and Wx) in panels already.
 template <class T, class Finish, class R>
@@ -210,10 +233,10 @@ Status recur(const std::vector<R>& scans, const std::vector<Time>& times, const 
   const int64_t H = scans[0].H, N = times[0].N, panels = weights[0].weight.count();
   const bool scaled = factor_of(scans[0]).data != nullptr;
   const bool fused = input_of(scans[0]).data != nullptr;
-  const double each = static_cast<double>(H) *
-                      static_cast<double>(H + (fused ? weights[0].x_weight.K() : 0));
-  const Plan plan = plan_for(each, H * H * static_cast<int64_t>(sizeof(T)), count, times[0],
-                             parallel, scaled);
+  const double each =
+      static_cast<double>(H) * static_cast<double>(H + (fused ? weights[0].x_weight.K() : 0));
+  const Plan plan =
+      plan_for(each, H * H * static_cast<int64_t>(sizeof(T)), count, times[0], parallel, scaled);
   const Buffer<T> scratch = scaled ? buffer<T>(count * N * H) : nullptr;
   if (scaled && scratch == nullptr) return Status::out_of_memory;
   const auto loop = [&](int64_t k, Rows rows) {

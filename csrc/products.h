@@ -31,8 +31,8 @@ void multiply_rows(const Lines<const T>& rows, const Panels<T>& W, int64_t first
   for (int64_t panel = first; panel < last; ++panel)
     for (int64_t i = begin; i < end; i += cut.tallest) {
       const int n = static_cast<int>(std::min<int64_t>(cut.tallest, end - i));
-      tile_for<T>(cut, n, W.width(panel))(rows.data + i * rows.row, rows.row, 1,
-                                                W.data(panel), W.K(), sums, false);
+      tile_for<T>(cut, n, W.width(panel))(rows.data + i * rows.row, rows.row, 1, W.data(panel),
+                                          W.K(), sums, false);
       keep_sums(sums, n, W, panel, i, to, add);
     }
 }
@@ -43,12 +43,14 @@ struct Run {
   bool along_time;
 };
 
-template <class T> bool gapless(const Sequence<T>& s, const Time& time) {
+template <class T>
+bool gapless(const Sequence<T>& s, const Time& time) {
   return s.step == (s.starts == nullptr ? time.N : 1) * s.row;
 }
 
 // `to` = `from` × W for every row of a sequence, W being brought into panels on the way or, with
-// `direct`, read where it lies. Threads share the rows; or, if they are few, the panels, which are used while they are at hand.
+// `direct`, read where it lies. Threads share the rows; or, if they are few, the panels, which are
+// used while they are at hand.
 template <class T>
 void multiply(const Sequence<const T>& from, const Matrix<T>& weight, Panels<T>& W, bool direct,
               const Sequence<T>& to, const Time& time, const Parallel& parallel) {
@@ -56,8 +58,8 @@ void multiply(const Sequence<const T>& from, const Matrix<T>& weight, Panels<T>&
   std::vector<Run> runs;
   const auto add = [&](int64_t t, int64_t r, int64_t count, bool along_time) {
     for (int64_t i = 0; i < count; i += kRows)
-      runs.push_back({along_time ? t + i : t, along_time ? r : r + i, std::min(kRows, count - i),
-                      along_time});
+      runs.push_back(
+          {along_time ? t + i : t, along_time ? r : r + i, std::min(kRows, count - i), along_time});
   };
   const int64_t rows = rows_in(time);
   if (gapless(from, time) && gapless(to, time))
@@ -94,8 +96,8 @@ void multiply(const Sequence<const T>& from, const Matrix<T>& weight, Panels<T>&
         [&](int64_t k) { multiply_run(runs[k], 0, W.count()); });
 }
 
-// to (columns of u, W.H) = (add ? to : 0) + Σ_k u_kᵀ w_k, with u_k the k-th of `rows` and w_k row k of W: the
-// columns begin to end of u, for one panel of W
+// to (columns of u, W.H) = (add ? to : 0) + Σ_k u_kᵀ w_k, with u_k the k-th of `rows` and w_k row k
+// of W: the columns begin to end of u, for one panel of W
 template <class T>
 void add_outer(const Lines<const T>& rows, const Panels<T>& W, int64_t panel, int64_t begin,
                int64_t end, T* to, bool add) {
@@ -141,8 +143,7 @@ void add_outer_of_few(const Lines<const T>& rows, const T* const* w, int64_t cou
   constexpr int64_t lanes = kLanes<T>;
   const auto columns = [&](auto block, auto one, int64_t i, int64_t n) {
     int64_t j = begin;
-    for (; j + 4 <= end; j += 4)
-      block(rows.data + j, rows.row, w, count, i, n, to + j * H, H, add);
+    for (; j + 4 <= end; j += 4) block(rows.data + j, rows.row, w, count, i, n, to + j * H, H, add);
     for (; j < end; ++j) one(rows.data + j, rows.row, w, count, i, n, to + j * H, H, add);
   };
   int64_t i = 0;

@@ -10,7 +10,8 @@ namespace elman {
 namespace {
 
 // Without a step, the last state is the first.
-template <class T> void keep_initial(const Scan<T>& scan, int64_t N) {
+template <class T>
+void keep_initial(const Scan<T>& scan, int64_t N) {
   for (int64_t r = 0; scan.last.data != nullptr && r < N; ++r) {
     T* const to = scan.last.data + r * scan.last.row;
     if (scan.initial.data == nullptr)
@@ -25,12 +26,16 @@ template <class T> void keep_initial(const Scan<T>& scan, int64_t N) {
 constexpr int64_t kMany = 64, kNearby = 36 << 10, kAtHand = 1 << 20;  // rows; bytes
 
 // Whether all rows together are too few to be worth panels, and M can be read where it lies.
-template <class T> bool read_in_place(const Scan<T>& scan, const Time& time) {
+template <class T>
+bool read_in_place(const Scan<T>& scan, const Time& time) {
   const int64_t rows = rows_in(time);
   return too_few(rows, scan.weight, scan.H) &&
          (scan.x.data == nullptr || too_few(rows, scan.x_weight, scan.H));
 }
-template <class T> bool read_in_place(const LinearScan<T>&, const Time&) { return false; }
+template <class T>
+bool read_in_place(const LinearScan<T>&, const Time&) {
+  return false;
+}
 
 template <class T, class Finish, class R>
 Status run(std::vector<R> scans, const Time& time, const Parallel& parallel, int64_t K) {
@@ -75,13 +80,17 @@ Status scan_with(const Scan<T>* asked, int64_t count, const Time& time, const Pa
 
 bool empty(const Time& time) { return time.L == 0 || time.N == 0; }
 
-template <class T> Status scan(const Scan<T>* scans, int64_t count, Time time, Parallel parallel) {
+template <class T>
+Status scan(const Scan<T>* scans, int64_t count, Time time, Parallel parallel) {
   for (int64_t k = 0; empty(time) && k < count; ++k) keep_initial(scans[k], time.N);
   if (empty(time)) return Status::ok;
   switch (scans[0].f) {
-    case Nonlinearity::tanh: return scan_with<T, Tanh>(scans, count, time, parallel);
-    case Nonlinearity::relu: return scan_with<T, Relu>(scans, count, time, parallel);
-    default: return scan_with<T, Identity>(scans, count, time, parallel);
+    case Nonlinearity::tanh:
+      return scan_with<T, Tanh>(scans, count, time, parallel);
+    case Nonlinearity::relu:
+      return scan_with<T, Relu>(scans, count, time, parallel);
+    default:
+      return scan_with<T, Identity>(scans, count, time, parallel);
   }
 }
 
@@ -94,14 +103,18 @@ Status linear_scan(const LinearScan<T>* scans, int64_t count, Time time, Paralle
 template <class T>
 Status gradients(const Gradients<T>* asked, int64_t count, Time time, Parallel parallel) {
   switch (asked[0].f) {
-    case Nonlinearity::tanh: return derive<T, Tanh>(asked, count, time, parallel);
-    case Nonlinearity::relu: return derive<T, Relu>(asked, count, time, parallel);
-    default: return derive<T, Identity>(asked, count, time, parallel);
+    case Nonlinearity::tanh:
+      return derive<T, Tanh>(asked, count, time, parallel);
+    case Nonlinearity::relu:
+      return derive<T, Relu>(asked, count, time, parallel);
+    default:
+      return derive<T, Identity>(asked, count, time, parallel);
   }
 }
 
-template <class T> constexpr KernelsOf<T> kernels_of() {
-  return {scan<T>,        linear_scan<T>, gradients<T>,   open_stream<T>,
+template <class T>
+constexpr KernelsOf<T> kernels_of() {
+  return {scan<T>,        linear_scan<T>,  gradients<T>,   open_stream<T>,
           step_stream<T>, stream_state<T>, close_stream<T>};
 }
 

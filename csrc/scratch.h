@@ -16,10 +16,12 @@ struct GiveBack {
   size_t bytes = 0;
   void operator()(void* memory) const { give_scratch(memory, bytes); }
 };
-template <class T> using Buffer = std::unique_ptr<T[], GiveBack>;
+template <class T>
+using Buffer = std::unique_ptr<T[], GiveBack>;
 
 // Memory for n numbers.
-template <class T> inline Buffer<T> buffer(int64_t n) {
+template <class T>
+inline Buffer<T> buffer(int64_t n) {
   const size_t bytes = static_cast<size_t>(n > 0 ? n : 1) * sizeof(T);
   return Buffer<T>(static_cast<T*>(take_scratch(bytes)), GiveBack{bytes});
 }

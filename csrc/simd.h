@@ -30,31 +30,42 @@ constexpr int kRegisters = 32;
 constexpr int kRegisters = 16;
 #endif
 
-template <class T> struct VectorOf;
-template <> struct VectorOf<float> {
+template <class T>
+struct VectorOf;
+template <>
+struct VectorOf<float> {
   typedef float type __attribute__((vector_size(ELMAN_VECTOR_BYTES)));
   typedef int32_t bits __attribute__((vector_size(ELMAN_VECTOR_BYTES)));
 };
-template <> struct VectorOf<double> {
+template <>
+struct VectorOf<double> {
   typedef double type __attribute__((vector_size(ELMAN_VECTOR_BYTES)));
   typedef int64_t bits __attribute__((vector_size(ELMAN_VECTOR_BYTES)));
 };
-template <class T> using Vec = typename VectorOf<T>::type;
-template <class T> using Bits = typename VectorOf<T>::bits;
-template <class T> constexpr int kLanes = ELMAN_VECTOR_BYTES / sizeof(T);
+template <class T>
+using Vec = typename VectorOf<T>::type;
+template <class T>
+using Bits = typename VectorOf<T>::bits;
+template <class T>
+constexpr int kLanes = ELMAN_VECTOR_BYTES / sizeof(T);
 
 // --- memory --------------------------------------------------------------------------------
 
-template <class T> inline Vec<T> load(const T* p) {
+template <class T>
+inline Vec<T> load(const T* p) {
   Vec<T> v;
   std::memcpy(&v, p, sizeof v);
   return v;
 }
 
-template <class T> inline void store(T* p, Vec<T> v) { std::memcpy(p, &v, sizeof v); }
+template <class T>
+inline void store(T* p, Vec<T> v) {
+  std::memcpy(p, &v, sizeof v);
+}
 
 // The first n of a vector's numbers, 0 < n <= kLanes; the rest are zero, or are left alone.
-template <class T> inline Vec<T> load(const T* p, int64_t n) {
+template <class T>
+inline Vec<T> load(const T* p, int64_t n) {
   if (n == kLanes<T>) return load(p);
 #if defined(__AVX512F__)
   if constexpr (sizeof(T) == 4)
@@ -68,7 +79,8 @@ template <class T> inline Vec<T> load(const T* p, int64_t n) {
 #endif
 }
 
-template <class T> inline void store(T* p, Vec<T> v, int64_t n) {
+template <class T>
+inline void store(T* p, Vec<T> v, int64_t n) {
   if (n == kLanes<T>) return store(p, v);
 #if defined(__AVX512F__)
   if constexpr (sizeof(T) == 4)
@@ -80,7 +92,10 @@ template <class T> inline void store(T* p, Vec<T> v, int64_t n) {
 #endif
 }
 
-template <class T> inline Vec<T> all(T x) { return x - Vec<T>{}; }  // x - 0 is x, also for -0
+template <class T>
+inline Vec<T> all(T x) {
+  return x - Vec<T>{};
+}  // x - 0 is x, also for -0
 
 #if defined(__has_builtin)
 #if __has_builtin(__builtin_shufflevector)
@@ -100,7 +115,8 @@ inline void exchange(Vec<T>& a, Vec<T>& b, std::integer_sequence<int, I...>) {
 }
 
 // Turns kLanes rows of kLanes numbers into columns.
-template <class T, int D = 1> inline void transpose(Vec<T> (&rows)[kLanes<T>]) {
+template <class T, int D = 1>
+inline void transpose(Vec<T> (&rows)[kLanes<T>]) {
   if constexpr (D < kLanes<T>) {
 #pragma GCC unroll 16
     for (int i = 0; i < kLanes<T>; ++i)
@@ -111,7 +127,8 @@ template <class T, int D = 1> inline void transpose(Vec<T> (&rows)[kLanes<T>]) {
 }
 #endif
 
-template <class T> inline T sum_of(Vec<T> v) {
+template <class T>
+inline T sum_of(Vec<T> v) {
 #if defined(__AVX512F__)
   if constexpr (sizeof(T) == 4)
     return _mm512_reduce_add_ps((__m512)v);
@@ -127,7 +144,8 @@ template <class T> inline T sum_of(Vec<T> v) {
 }
 
 // Keeps the compiler from reading v from memory again where it is used.
-template <class V> inline void in_register(V& v) {
+template <class V>
+inline void in_register(V& v) {
 #if defined(__x86_64__)
   __asm__("" : "+v"(v));
 #elif defined(__aarch64__)
@@ -138,7 +156,8 @@ template <class V> inline void in_register(V& v) {
 // --- f -------------------------------------------------------------------------------------
 
 // x within ±bound; a NaN stays a NaN, which x86's min and max keep in their second operand
-template <class T> inline Vec<T> clamped(Vec<T> x, T bound) {
+template <class T>
+inline Vec<T> clamped(Vec<T> x, T bound) {
   const Vec<T> high = all<T>(bound), low = all<T>(-bound);
 #if defined(__AVX512F__)
   if constexpr (sizeof(T) == 4)
@@ -158,7 +177,8 @@ template <class T> inline Vec<T> clamped(Vec<T> x, T bound) {
 
 // tanh x = m / (m + 1) with m = (exp(2x) - 1) / 2, which loses nothing near zero. 2x is
 // n ln 2 + 2r with |r| <= ln 2 / 4, so m = 2ⁿ s + (2ⁿ - 1) / 2 with s = (exp(2r) - 1) / 2.
-template <class T, int kMantissa> inline Vec<T> from_parts(Vec<T> shifted, Vec<T> s) {
+template <class T, int kMantissa>
+inline Vec<T> from_parts(Vec<T> shifted, Vec<T> s) {
   Bits<T> exponent;
   std::memcpy(&exponent, &shifted, sizeof exponent);
   exponent <<= kMantissa;  // n and the exponent's bias lie in the lowest bits of `shifted`
@@ -203,25 +223,39 @@ inline Vec<double> tanh_of(Vec<double> x) {
 }
 
 struct Tanh {
-  template <class T> static Vec<T> value(Vec<T> z) { return tanh_of(z); }
+  template <class T>
+  static Vec<T> value(Vec<T> z) {
+    return tanh_of(z);
+  }
   // g f'(z), told from h = f(z)
-  template <class T> static Vec<T> back(Vec<T> h, Vec<T> g) { return g * (1 - h * h); }
+  template <class T>
+  static Vec<T> back(Vec<T> h, Vec<T> g) {
+    return g * (1 - h * h);
+  }
 };
 
 struct Relu {
-  template <class T> static Vec<T> value(Vec<T> z) {
+  template <class T>
+  static Vec<T> value(Vec<T> z) {
     const Vec<T> zero{};
     return z <= zero ? zero : z;
   }
-  template <class T> static Vec<T> back(Vec<T> h, Vec<T> g) {
+  template <class T>
+  static Vec<T> back(Vec<T> h, Vec<T> g) {
     const Vec<T> zero{};
     return h <= zero ? zero : g;
   }
 };
 
 struct Identity {
-  template <class T> static Vec<T> value(Vec<T> z) { return z; }
-  template <class T> static Vec<T> back(Vec<T>, Vec<T> g) { return g; }
+  template <class T>
+  static Vec<T> value(Vec<T> z) {
+    return z;
+  }
+  template <class T>
+  static Vec<T> back(Vec<T>, Vec<T> g) {
+    return g;
+  }
 };
 
 // While it lives, numbers too small for a full significand are zero on this thread: the

@@ -15,7 +15,8 @@ struct Stream {
   void* of;
 };
 
-template <class T> const KernelsOf<T>& kernels_of(const Kernels& kernels) {
+template <class T>
+const KernelsOf<T>& kernels_of(const Kernels& kernels) {
   if constexpr (sizeof(T) == 4)
     return kernels.f32;
   else

@@ -8,10 +8,10 @@
 namespace elman {
 namespace {
 
-template <class T> class StreamOf {
+template <class T>
+class StreamOf {
  public:
-  explicit StreamOf(const StreamSpec<T>& spec)
-      : N_(spec.N), f_(spec.f), cut_(cut_for(spec.N)) {
+  explicit StreamOf(const StreamSpec<T>& spec) : N_(spec.N), f_(spec.f), cut_(cut_for(spec.N)) {
     for (int64_t k = 0; k < spec.count; ++k) ok_ = add(spec.layers[k]) && ok_;
   }
 
@@ -72,8 +72,12 @@ template <class T> class StreamOf {
   bool add(const StreamLayer<T>& given) {
     const int64_t H = given.H, K = given.K;
     const bool recurrent = given.weight != nullptr;
-    layers_.push_back({recurrent, {K, H, cut_.widest}, {recurrent ? H : 0, H, cut_.widest},
-                       buffer<T>(H), buffer<T>(N_ * H), buffer<T>(N_ * H)});
+    layers_.push_back({recurrent,
+                       {K, H, cut_.widest},
+                       {recurrent ? H : 0, H, cut_.widest},
+                       buffer<T>(H),
+                       buffer<T>(N_ * H),
+                       buffer<T>(N_ * H)});
     Layer& layer = layers_.back();
     if (!layer.x_weight.ok() || !layer.weight.ok() || !layer.bias || !layer.now || !layer.before)
       return false;
@@ -99,8 +103,8 @@ template <class T> class StreamOf {
         tile(x + r * K, K, 1, layer.x_weight.data(panel), K, sums, false);
         if (layer.recurrent)
           tile(layer.before.get() + r * H, H, 1, layer.weight.data(panel), H, sums, true);
-        const Product<T> product{0, r, 1, n, layer.x_weight.first_column(panel), width, sums,
-                                 {}, false};
+        const Product<T> product{0,     r,    1,  n,    layer.x_weight.first_column(panel),
+                                 width, sums, {}, false};
         each_vector(product, H, [&](int64_t row) {
           return [&, at = to + row * H](Vec<T> z, int64_t j, int64_t m) {
             z += load(layer.bias.get() + j, m);
@@ -125,19 +129,25 @@ template <class T> class StreamOf {
   std::vector<Layer> layers_;
 };
 
-template <class T> void* open_stream(const StreamSpec<T>& spec) {
+template <class T>
+void* open_stream(const StreamSpec<T>& spec) {
   auto* stream = new (std::nothrow) StreamOf<T>(spec);
   if (stream == nullptr || stream->ok()) return stream;
   delete stream;
   return nullptr;
 }
-template <class T> void step_stream(void* stream, const T* x, T* y) {
+template <class T>
+void step_stream(void* stream, const T* x, T* y) {
   static_cast<StreamOf<T>*>(stream)->step(x, y);
 }
-template <class T> void stream_state(void* stream, T* out, const T* in) {
+template <class T>
+void stream_state(void* stream, T* out, const T* in) {
   static_cast<StreamOf<T>*>(stream)->state(out, in);
 }
-template <class T> void close_stream(void* stream) { delete static_cast<StreamOf<T>*>(stream); }
+template <class T>
+void close_stream(void* stream) {
+  delete static_cast<StreamOf<T>*>(stream);
+}
 
 }  // namespace
 }  // namespace elman

@@ -33,12 +33,11 @@ void check(Status status) {
 // --- tensors ---------------------------------------------------------------------------------
 
 Tensor empty(const Sizes& sizes, const Sizes& strides, ScalarType dtype) {
-  const int32_t type =
-      torch::stable::detail::to<int32_t>(torch::stable::detail::from(dtype));
+  const int32_t type = torch::stable::detail::to<int32_t>(torch::stable::detail::from(dtype));
   AtenTensorHandle made;
-  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(
-      static_cast<int64_t>(sizes.size()), sizes.data(), strides.data(), type,
-      aoti_torch_device_type_cpu(), 0, &made));
+  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(static_cast<int64_t>(sizes.size()),
+                                                         sizes.data(), strides.data(), type,
+                                                         aoti_torch_device_type_cpu(), 0, &made));
   return Tensor(made);
 }
 
@@ -102,11 +101,12 @@ class Steps {
     for (int64_t t = 0; t < L; ++t) {
       STD_TORCH_CHECK(sizes[t] >= 0 && sizes[t] <= (t == 0 ? N : sizes[t - 1]),
                       "elman: batch_sizes should lie between 0 and the ", N,
-                      " rows of the initial state and never increase, got ", sizes[t],
-                      " at step ", t);
+                      " rows of the initial state and never increase, got ", sizes[t], " at step ",
+                      t);
       starts_[t] = rows;
-      STD_TORCH_CHECK(sizes[t] <= sequence.size(0) - rows, "elman: batch_sizes add up to more than ",
-                      "the ", sequence.size(0), " rows of the sequence");
+      STD_TORCH_CHECK(sizes[t] <= sequence.size(0) - rows,
+                      "elman: batch_sizes add up to more than ", "the ", sequence.size(0),
+                      " rows of the sequence");
       rows += sizes[t];
     }
     STD_TORCH_CHECK(rows == sequence.size(0), "elman: batch_sizes add up to ", rows,
@@ -134,7 +134,8 @@ class Steps {
   std::vector<int64_t> starts_;
 };
 
-template <class T> T* data_of(const Tensor& t) {
+template <class T>
+T* data_of(const Tensor& t) {
   if constexpr (std::is_const_v<T>)
     return static_cast<T*>(t.const_data_ptr());
   else
@@ -152,7 +153,8 @@ Sequence<T> sequence(const std::optional<Tensor>& t, const Steps& steps, int64_t
   return t.has_value() ? sequence<T>(*t, steps, shift) : Sequence<T>{};
 }
 
-template <class T> const KernelsOf<T>& kernels_of() {
+template <class T>
+const KernelsOf<T>& kernels_of() {
   if constexpr (sizeof(T) == 4)
     return kernels().f32;
   else
@@ -160,7 +162,8 @@ template <class T> const KernelsOf<T>& kernels_of() {
 }
 
 // Calls body(T{}) with the type of `t`.
-template <class Body> auto with_type(const Tensor& t, Body body) {
+template <class Body>
+auto with_type(const Tensor& t, Body body) {
   STD_TORCH_CHECK(t.scalar_type() == ScalarType::Float || t.scalar_type() == ScalarType::Double,
                   "elman: the CPU kernels serve float32 and float64, got ",
                   torch::headeronly::toString(t.scalar_type()));

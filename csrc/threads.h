@@ -30,7 +30,8 @@ class Crew {
   explicit Crew(int64_t parts) : parts_(parts), taken_(new Counter[parts]) {}
 
   // Calls work(step, part) for every part of every step, together with whoever else calls this.
-  template <class Work> void run(int64_t steps, int64_t own, Work work) {
+  template <class Work>
+  void run(int64_t steps, int64_t own, Work work) {
     present_.fetch_add(1, std::memory_order_relaxed);
     for (int64_t s = done_.load(std::memory_order_acquire) / parts_; s < steps; ++s) {
       take(s, own, work);
@@ -54,7 +55,8 @@ class Crew {
   int64_t patience() const {
     return present_.load(std::memory_order_relaxed) < parts_ ? 0 : kPatience;
   }
-  template <class Work> void take(int64_t step, int64_t part, Work& work) {
+  template <class Work>
+  void take(int64_t step, int64_t part, Work& work) {
     int64_t expected = step;
     std::atomic<int64_t>& taken = taken_[part].steps;
     if (taken.load(std::memory_order_relaxed) != step) return;
@@ -77,7 +79,8 @@ class Crew {
 };
 
 // Runs task(k) for k below `tasks`, on this thread alone if it is not worth more.
-template <class Task> void share(const Parallel& parallel, int64_t tasks, bool worth, Task task) {
+template <class Task>
+void share(const Parallel& parallel, int64_t tasks, bool worth, Task task) {
   const auto some = [](int64_t begin, int64_t end, void* context) {
     const NoSubnormals here;
     for (int64_t k = begin; k < end; ++k) (*static_cast<Task*>(context))(k);

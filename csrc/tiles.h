@@ -32,7 +32,8 @@ constexpr int kTile = 8 * 4 * (64 / 4);  // numbers of a tile, at most
 constexpr Cut cut_for(int64_t N) { return N == 1 ? kOneRow : N <= 3 ? kFewRows : kManyRows; }
 
 // W, K rows and H columns, in panels.
-template <class T> class Panels {
+template <class T>
+class Panels {
  public:
   Panels(int64_t K, int64_t H, int widest, bool empty = false) : K_(K), H_(H), widest_(widest) {
     const int64_t vectors = (H + kLanes<T> - 1) / kLanes<T>;
@@ -88,7 +89,8 @@ template <class T> class Panels {
   }
 
   // The same where row k begins at line(k).
-  template <class Line> void fill_lines(Line line, int64_t panel) {
+  template <class Line>
+  void fill_lines(Line line, int64_t panel) {
     const int64_t columns = width(panel) * kLanes<T>, first = first_column(panel);
     const int64_t real = std::min(columns, H_ - first);
     T* to = memory_.get() + first * K_;
@@ -202,14 +204,17 @@ void multiply_by_columns(const T* rows, int64_t stride, int n, const Panels<T>& 
 }
 
 // Whether so many rows in all are too few for W to be worth bringing into panels.
-template <class T> bool too_few(int64_t rows, const Matrix<T>& W, int64_t K) {
+template <class T>
+bool too_few(int64_t rows, const Matrix<T>& W, int64_t K) {
   return W.row == 1 && rows <= std::max<int64_t>(3, K / 64);
 }
 
-template <class T> using Tile = void (*)(const T*, int64_t, int64_t, const T*, int64_t, T*, bool);
+template <class T>
+using Tile = void (*)(const T*, int64_t, int64_t, const T*, int64_t, T*, bool);
 
 // The tiles of every height and width of a cut.
-template <class T> struct Tiles {
+template <class T>
+struct Tiles {
   Tile<T> of[8][4];
 };
 template <class T, const Cut& cut, int... R>
@@ -221,8 +226,9 @@ constexpr Tiles<T> tiles_of(std::integer_sequence<int, R...>) {
 template <class T, const Cut& cut>
 constexpr Tiles<T> kTiles = tiles_of<T, cut>(std::make_integer_sequence<int, cut.tallest>{});
 
-template <class T> inline Tile<T> tile_for(const Cut& cut, int rows, int width) {
-  const Tiles<T>& tiles = cut.tallest == kOneRow.tallest   ? kTiles<T, kOneRow>
+template <class T>
+inline Tile<T> tile_for(const Cut& cut, int rows, int width) {
+  const Tiles<T>& tiles = cut.tallest == kOneRow.tallest    ? kTiles<T, kOneRow>
                           : cut.tallest == kFewRows.tallest ? kTiles<T, kFewRows>
                                                             : kTiles<T, kManyRows>;
   return tiles.of[rows - 1][width - 1];

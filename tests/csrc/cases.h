@@ -8,7 +8,8 @@ namespace {
 
 // M has numbers within 1/2H: a step hands on at most half of an error, so all the steps before
 // at most double that of one step.
-template <class T> struct ScanCase final : Case<T> {
+template <class T>
+struct ScanCase final : Case<T> {
   using Base = Case<T>;
   using Base::H, Base::K, Base::count, Base::steps, Base::f, Base::reverse, Base::batch, Base::grid,
       Base::maybe, Base::walk, Base::draw, Base::draw_each, Base::results_each, Base::expect,
@@ -59,7 +60,7 @@ template <class T> struct ScanCase final : Case<T> {
         for (int64_t k = 0; k < H; ++k) z.add(before[k] * weight[d](k, j));
         h[j] = f == Nonlinearity::tanh   ? std::tanh(z.value)
                : f == Nonlinearity::relu ? std::max(0.0, z.value)
-                                               : z.value;
+                                         : z.value;
         expect(out[d], t, r, j) = h[j];
         size = std::max(size, z.size);
       }
@@ -92,7 +93,8 @@ template <class T> struct ScanCase final : Case<T> {
 
 // M within 1/2H, p and q within 1, e within 1/4: a step hands on three quarters of an error, so
 // all the steps before make it at most four times that of one step.
-template <class T> struct LinearCase final : Case<T> {
+template <class T>
+struct LinearCase final : Case<T> {
   using Base = Case<T>;
   using Base::H, Base::K, Base::count, Base::steps, Base::f, Base::reverse, Base::batch, Base::grid,
       Base::maybe, Base::walk, Base::draw, Base::draw_each, Base::results_each, Base::expect,
@@ -156,7 +158,8 @@ template <class T> struct LinearCase final : Case<T> {
 };
 
 // W within 1/2H, Wx so that neither its rows nor its columns add up to more than 1. h is any f(z).
-template <class T> struct GradientsCase final : Case<T> {
+template <class T>
+struct GradientsCase final : Case<T> {
   using Base = Case<T>;
   using Base::H, Base::K, Base::count, Base::steps, Base::f, Base::reverse, Base::batch, Base::grid,
       Base::maybe, Base::walk, Base::draw, Base::draw_each, Base::results_each, Base::expect,
@@ -216,7 +219,7 @@ template <class T> struct GradientsCase final : Case<T> {
       const int64_t t = reverse[d] ? length - 1 - s : s;
       for (int64_t j = 0; j < H; ++j) {
         const double g = next[j] + (h_bar[d].here() ? h_bar[d](t, r, j) : 0), y = h[d](t, r, j);
-        delta[j] = f == Nonlinearity::tanh              ? g * (1 - y * y)
+        delta[j] = f == Nonlinearity::tanh             ? g * (1 - y * y)
                    : f == Nonlinearity::relu && y <= 0 ? 0
                                                        : g;
       }

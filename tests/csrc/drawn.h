@@ -114,7 +114,8 @@ Place draw_place(Random& random, const Steps& steps, int64_t width, bool expande
 
 // Numbers as a tensor has them: a sequence; a matrix, whose row k and column j are step and row;
 // or the rows of a single step. Absent without memory.
-template <class T> struct Numbers {
+template <class T>
+struct Numbers {
   Place place{};
   int64_t shift = 0;
   std::shared_ptr<T[]> memory;
@@ -135,7 +136,8 @@ template <class T> struct Numbers {
 // --- a problem -------------------------------------------------------------------------------
 
 // What comes out somewhere: what is there before, and what should be after. NaN: left alone.
-template <class T> struct Result {
+template <class T>
+struct Result {
   std::string name;
   Numbers<T> start;
   std::vector<double> expected, sizes;  // the sums, and those of their terms' sizes
@@ -148,11 +150,13 @@ template <class T> struct Result {
   }
 };
 
-template <class T> struct Output : Numbers<T> {
+template <class T>
+struct Output : Numbers<T> {
   size_t result = 0;
 };
 
-template <class T> using Memory = std::vector<std::unique_ptr<T[]>>;
+template <class T>
+using Memory = std::vector<std::unique_ptr<T[]>>;
 
 // A sum and the sum of its terms' sizes, which its error is a part of.
 struct Sum {
@@ -163,7 +167,8 @@ struct Sum {
   }
 };
 
-template <class T> struct Case {
+template <class T>
+struct Case {
   Random& random;
   int64_t H, K, count;
   Steps steps;

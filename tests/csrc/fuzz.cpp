@@ -29,7 +29,8 @@ namespace {
 using Task = void (*)(int64_t begin, int64_t end, void*);
 
 // As at::parallel_for does with a grain of one: each thread takes some tasks in a row.
-template <int threads> void split(int64_t tasks, Task task, void* context) {
+template <int threads>
+void split(int64_t tasks, Task task, void* context) {
   const int64_t each = (tasks + threads - 1) / threads;
   std::vector<std::thread> others;
   for (int64_t begin = each; begin < tasks; begin += each)
@@ -45,7 +46,8 @@ constexpr Parallel kSplit[] = {{1, split<1>}, {2, split<2>}, {3, split<3>}, {4, 
 
 // --- one problem -----------------------------------------------------------------------------
 
-template <class T> const KernelsOf<T>& kernels_of() {
+template <class T>
+const KernelsOf<T>& kernels_of() {
   if constexpr (sizeof(T) == 4)
     return kernels().f32;
   else
@@ -53,7 +55,8 @@ template <class T> const KernelsOf<T>& kernels_of() {
 }
 
 // The results, in fresh memory.
-template <class T> Memory<T> run(const Case<T>& one, const Parallel& parallel) {
+template <class T>
+Memory<T> run(const Case<T>& one, const Parallel& parallel) {
   std::puts(problem.c_str());
   std::fflush(stdout);  // a sanitizer ends the program as it stands
   Memory<T> to;
@@ -67,7 +70,8 @@ template <class T> Memory<T> run(const Case<T>& one, const Parallel& parallel) {
   return to;
 }
 
-template <class T> void check(const Case<T>& one, const Memory<T>& got) {
+template <class T>
+void check(const Case<T>& one, const Memory<T>& got) {
   for (size_t k = 0; k < got.size(); ++k) {
     const Result<T>& result = one.results[k];
     for (int64_t i = 0; i < result.start.place.size; ++i) {
@@ -85,14 +89,16 @@ template <class T> void check(const Case<T>& one, const Memory<T>& got) {
   }
 }
 
-template <class T> void same(const Case<T>& one, const Memory<T>& a, const Memory<T>& b) {
+template <class T>
+void same(const Case<T>& one, const Memory<T>& a, const Memory<T>& b) {
   for (size_t k = 0; k < a.size(); ++k)
     if (std::memcmp(a[k].get(), b[k].get(), one.results[k].start.place.size * sizeof(T)) != 0)
       fail(one.results[k].name + " is not what one thread makes of it");
 }
 
 // On one thread and on several: as promised, with none of them coming, or two calls at once.
-template <class T> void run_all(const Case<T>& one, Random random) {
+template <class T>
+void run_all(const Case<T>& one, Random random) {
   const std::string drawn = problem;
   for (const char* set : {"plain", "avx2", "avx512"}) {
     if (!use_kernels(set)) continue;
@@ -120,11 +126,15 @@ template <class T> void run_all(const Case<T>& one, Random random) {
   }
 }
 
-template <class T> void try_one(Random& random) {
+template <class T>
+void try_one(Random& random) {
   switch (random.from_to(0, 3)) {
-    case 0: return run_all(LinearCase<T>(random), random);
-    case 1: return run_all(ScanCase<T>(random), random);
-    default: return run_all(GradientsCase<T>(random), random);
+    case 0:
+      return run_all(LinearCase<T>(random), random);
+    case 1:
+      return run_all(ScanCase<T>(random), random);
+    default:
+      return run_all(GradientsCase<T>(random), random);
   }
 }
 
