@@ -307,7 +307,7 @@ scan(a, W, h_0, backend="cpu")
 assert threads() == before, threads()
 torch.set_num_threads(3)
 scan(a, W, h_0, backend="cpu")
-assert threads() >= before + 2, threads()  # and what torch starts for itself
+assert threads() > before, threads()  # some of three may have been there for torch
 assert torch.get_num_threads() == 3
 """
 
