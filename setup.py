@@ -19,8 +19,9 @@ from setuptools import Extension, find_packages, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 
-#: Compiler flags of each instruction set. The plain one comes first: where two objects bring the
-#: same function of the standard library, the linker takes the first, and that must run anywhere.
+#: Compiler flags of each instruction set. They are linked last and the plain one before the others:
+#: where two objects bring the same function of the standard library, the linker takes the first,
+#: and that must run anywhere.
 INSTRUCTION_SETS: dict[str, list[str]] = {"plain": []}
 if platform.machine() in ("x86_64", "AMD64"):
     INSTRUCTION_SETS["avx2"] = ["-mavx2", "-mfma"]
@@ -111,10 +112,6 @@ class Kernels(build_ext):
 
         with ThreadPoolExecutor() as pool:
             jobs = [
-                pool.submit(compiled, "scan", name, flags, macros=[("ELMAN_ISA", name)])
-                for name, flags in INSTRUCTION_SETS.items()
-            ]
-            jobs += [
                 pool.submit(compiled, source, "", []) for source in ("kernels", "scratch", "stream")
             ]
             jobs.append(
@@ -124,6 +121,10 @@ class Kernels(build_ext):
                     include_dirs=[str(torch / "include")],
                 )
             )  # fmt: skip
+            jobs += [
+                pool.submit(compiled, "scan", name, flags, macros=[("ELMAN_ISA", name)])
+                for name, flags in INSTRUCTION_SETS.items()
+            ]
             objects = [path for job in jobs for path in job.result()]
         library.parent.mkdir(parents=True, exist_ok=True)
         self.compiler.link_shared_object(

@@ -74,7 +74,7 @@ Tensor scan(Tensor a, Tensor weight, Tensor h_0, int64_t f, std::optional<Tensor
       scans[g].f = nonlinearity(f);
       scans[g].a = sequence<const T>(a, steps, g * groups.of_sequence);
     }
-    check(kernels_of<T>().scan(scans.data(), groups.G, steps.time(), parallel()));
+    check(kernels_for<T>(kernels()).scan(scans.data(), groups.G, steps.time(), parallel()));
   });
   return out;
 }
@@ -116,7 +116,7 @@ Tensor linear_scan(Tensor x, Tensor weight, Tensor s_0, std::optional<Tensor> p,
       scans[g].q = sequence<const T>(q, steps, group_of(q, g));
       scans[g].e = sequence<const T>(e, steps, group_of(e, g));
     }
-    check(kernels_of<T>().linear_scan(scans.data(), groups.G, steps.time(), parallel()));
+    check(kernels_for<T>(kernels()).linear_scan(scans.data(), groups.G, steps.time(), parallel()));
   });
   return out;
 }
@@ -211,7 +211,7 @@ std::tuple<Tensor, Tensor> layer(Tensor x, Tensor h_0, std::vector<Tensor> weigh
       scan.x_weight = {data_of<const T>(Wx), Wx.stride(1), Wx.stride(0)};
       scan.last = {data_of<T>(h_n) + d * N * H, H};
     }
-    check(kernels_of<T>().scan(scans.data(), D, layer.steps.time(), parallel()));
+    check(kernels_for<T>(kernels()).scan(scans.data(), D, layer.steps.time(), parallel()));
   });
   return {output, h_n};
 }
@@ -272,7 +272,7 @@ std::vector<Tensor> layer_backward(std::optional<Tensor> output_bar, std::option
       to.weight_bar = place(bars[3 + d * layer.each]);
       if (layer.each == 4) to.bias_bar = place(bars[4 + d * layer.each]);
     }
-    check(kernels_of<T>().gradients(asked.data(), D, layer.steps.time(), parallel()));
+    check(kernels_for<T>(kernels()).gradients(asked.data(), D, layer.steps.time(), parallel()));
     for (int64_t d = 0; layer.each == 4 && d < D; ++d) {  // both biases have the same gradient
       const Tensor& both = bars[4 + d * layer.each];
       if (both.numel() > 0)

@@ -1,12 +1,11 @@
 #include "scratch.h"
 
 #include <cstdlib>
-#include <vector>
 
 namespace elman {
 namespace {
 
-constexpr size_t kLine = 64, kKept = size_t{64} << 20;  // bytes a thread keeps, at most
+constexpr size_t kLine = 64;
 
 // Sizes grow by an eighth at a time, so that calls of about one size find each other's memory.
 size_t rounded(size_t bytes) {
@@ -18,28 +17,21 @@ size_t rounded(size_t bytes) {
 class Kept {
  public:
   ~Kept() {
-    for (const Block& block : blocks_) std::free(block.memory);
+    while (count_ > 0) drop(0);
   }
 
   void* take(size_t bytes) {
-    for (size_t k = blocks_.size(); k-- > 0;)
-      if (blocks_[k].bytes == bytes) {
-        void* const memory = blocks_[k].memory;
-        total_ -= bytes;
-        blocks_.erase(blocks_.begin() + static_cast<std::ptrdiff_t>(k));
-        return memory;
-      }
+    for (int k = count_; k-- > 0;)
+      if (blocks_[k].bytes == bytes) return taken(k);
     return std::aligned_alloc(kLine, bytes);
   }
 
   void give(void* memory, size_t bytes) {
-    blocks_.push_back({memory, bytes});
+    // what was not asked for the longest goes first
+    while (count_ > 0 && (count_ == kBlocks || total_ + bytes > kBytes)) drop(0);
+    if (bytes > kBytes) return std::free(memory);
+    blocks_[count_++] = {memory, bytes};
     total_ += bytes;
-    while (total_ > kKept) {  // what was not asked for the longest goes first
-      std::free(blocks_.front().memory);
-      total_ -= blocks_.front().bytes;
-      blocks_.erase(blocks_.begin());
-    }
   }
 
  private:
@@ -47,7 +39,20 @@ class Kept {
     void* memory;
     size_t bytes;
   };
-  std::vector<Block> blocks_;
+  static constexpr int kBlocks = 32;
+  static constexpr size_t kBytes = size_t{64} << 20;
+
+  void* taken(int k) {
+    void* const memory = blocks_[k].memory;
+    total_ -= blocks_[k].bytes;
+    --count_;
+    for (; k < count_; ++k) blocks_[k] = blocks_[k + 1];
+    return memory;
+  }
+  void drop(int k) { std::free(taken(k)); }
+
+  Block blocks_[kBlocks];
+  int count_ = 0;
   size_t total_ = 0;
 };
 

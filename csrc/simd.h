@@ -5,7 +5,6 @@
 // keeping NaN through min and max need the machine's own words.
 #pragma once
 
-#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <utility>

@@ -1,5 +1,6 @@
 // Streams for Python, called without torch: a step of a small network takes less time than torch
 // takes to call an operator.
+#include <memory>
 #include <new>
 #include <vector>
 
@@ -16,14 +17,6 @@ struct Stream {
 };
 
 template <class T>
-const KernelsOf<T>& kernels_of(const Kernels& kernels) {
-  if constexpr (sizeof(T) == 4)
-    return kernels.f32;
-  else
-    return kernels.f64;
-}
-
-template <class T>
 void* open(const Kernels& kernels, int64_t N, int f, int64_t count, const int64_t* sizes,
            const void* const* weights) {
   std::vector<StreamLayer<T>> layers;
@@ -31,7 +24,7 @@ void* open(const Kernels& kernels, int64_t N, int f, int64_t count, const int64_
     const auto weight = [&](int64_t i) { return static_cast<const T*>(weights[3 * k + i]); };
     layers.push_back({sizes[k], sizes[k + 1], weight(0), weight(1), weight(2)});
   }
-  return kernels_of<T>(kernels).open_stream(
+  return kernels_for<T>(kernels).open_stream(
       {N, static_cast<Nonlinearity>(f), layers.data(), count});
 }
 
@@ -46,9 +39,14 @@ ELMAN_API void* elman_stream_open(int is_double, int64_t N, int f, int64_t count
                                   const int64_t* sizes, const void* const* weights) {
   using namespace elman;
   const Kernels& now = kernels();
-  void* of = is_double ? open<double>(now, N, f, count, sizes, weights)
-                       : open<float>(now, N, f, count, sizes, weights);
-  return of == nullptr ? nullptr : new Stream{&now, is_double != 0, of};
+  try {
+    auto stream = std::make_unique<Stream>(Stream{&now, is_double != 0, nullptr});
+    stream->of = is_double ? open<double>(now, N, f, count, sizes, weights)
+                           : open<float>(now, N, f, count, sizes, weights);
+    return stream->of == nullptr ? nullptr : stream.release();
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
 }
 
 ELMAN_API void elman_stream_step(void* handle, const void* x, void* y) {

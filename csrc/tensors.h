@@ -27,7 +27,7 @@ void run_parallel(int64_t tasks, void (*task)(int64_t, int64_t, void*), void* co
 Parallel parallel() { return {static_cast<int>(torch::stable::get_num_threads()), run_parallel}; }
 
 void check(Status status) {
-  STD_TORCH_CHECK(status == Status::ok, "elman: not enough memory for the weights' working copy");
+  STD_TORCH_CHECK(status == Status::ok, "elman: not enough working memory");
 }
 
 // --- tensors ---------------------------------------------------------------------------------
@@ -67,6 +67,8 @@ void check_tensor(const char* name, const Tensor& t, ScalarType dtype, const Siz
   STD_TORCH_CHECK(t.scalar_type() == dtype, "elman: ", name, " should be ",
                   torch::headeronly::toString(dtype), ", got ",
                   torch::headeronly::toString(t.scalar_type()));
+  STD_TORCH_CHECK(t.numel() == 0 || t.const_data_ptr() != nullptr, "elman: ", name,
+                  " has no numbers: its storage was taken away");
   bool same = t.dim() == static_cast<int64_t>(sizes.size());
   for (size_t k = 0; same && k < sizes.size(); ++k) same = t.size(k) == sizes[k];
   if (same) return;
@@ -151,14 +153,6 @@ Sequence<T> sequence(const Tensor& t, const Steps& steps, int64_t shift = 0) {
 template <class T>
 Sequence<T> sequence(const std::optional<Tensor>& t, const Steps& steps, int64_t shift = 0) {
   return t.has_value() ? sequence<T>(*t, steps, shift) : Sequence<T>{};
-}
-
-template <class T>
-const KernelsOf<T>& kernels_of() {
-  if constexpr (sizeof(T) == 4)
-    return kernels().f32;
-  else
-    return kernels().f64;
 }
 
 // Calls body(T{}) with the type of `t`.

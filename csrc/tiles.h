@@ -37,8 +37,8 @@ class Panels {
  public:
   Panels(int64_t K, int64_t H, int widest, bool empty = false) : K_(K), H_(H), widest_(widest) {
     const int64_t vectors = (H + kLanes<T> - 1) / kLanes<T>;
-    count_ = std::max<int64_t>(1, (vectors + widest - 1) / widest);
-    narrow_ = vectors / count_;
+    count_ = (vectors + widest - 1) / widest;
+    narrow_ = count_ == 0 ? 0 : vectors / count_;
     wide_count_ = vectors - narrow_ * count_;  // the first ones are a vector wider
     memory_ = buffer<T>(empty ? 0 : K * vectors * kLanes<T>);
   }

@@ -15,6 +15,7 @@ import resource
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -443,3 +444,30 @@ def test_many_streams_made_and_dropped_leave_no_memory_behind():
         Stream(rnn).step(torch.zeros(1, 256))
     gc.collect()
     assert resident() - before < 400 * size / 4
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors:UserWarning")
+@pytest.mark.parametrize("H", [0, 4])
+def test_no_units_are_no_numbers(H):
+    """torch has cells of no units, and heads of no outputs."""
+    stream = Stream(nn.RNNCell(3, H), head=nn.Linear(H, 0))
+    assert stream.step(torch.randn(1, 3)).shape == (1, 0)
+
+
+def test_numbers_taken_away_are_an_error():
+    x = torch.randn(1, 3)
+    x.untyped_storage().resize_(0)
+    with pytest.raises(ValueError, match="storage was taken away"):
+        Stream(elman.RNN(3, 4)).step(x)
+
+
+def test_many_streams_given_up_leave_other_calls_alone():
+    """What a closed stream held is not kept for later calls without end."""
+    streams = [Stream(elman.RNN(3, 4)) for _ in range(3000)]
+    del streams
+    rnn, x = elman.RNN(8, 64), torch.randn(3, 1, 8)
+    began = time.perf_counter()
+    with torch.no_grad():
+        for _ in range(200):
+            rnn(x)
+    assert time.perf_counter() - began < 1  # some 0.01 s; with a search of all of them, seconds

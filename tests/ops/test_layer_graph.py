@@ -4,8 +4,12 @@ import weakref
 
 import pytest
 import torch
+from torch import nn
+from torch.autograd import forward_ad
+from torch.nn.utils.rnn import PackedSequence
 from torch.utils.checkpoint import checkpoint
 
+import elman
 from elman.ops import cpu, layer
 from tests.ops.cases import LAYOUTS, Layout
 from tests.ops.layers import (
@@ -113,7 +117,7 @@ def test_backward_frees_what_was_kept():
     _, tensors, f = small()
     output, h_n = f(*tensors)
     node = output.grad_fn
-    assert len(node.saved_tensors) == len(tensors) + 1
+    assert len(node.saved_tensors) == len(tensors) + 2  # and the output, and batch_sizes
     (output.sum() + h_n.sum()).backward()
     with pytest.raises(RuntimeError, match="already been freed"):
         _ = node.saved_tensors
@@ -155,3 +159,43 @@ def test_saved_tensors_may_be_kept_another_way(run, D):
     got = torch.autograd.grad([r.sum() for r in run(f, tensors)], tensors)
     for one, other in zip(got, expected, strict=True):
         assert torch.equal(one, other)
+
+
+# --- a backward pass that is itself transformed ----------------------------------------------
+
+
+def beside_torch():
+    theirs = nn.RNN(3, 4, dtype=torch.float64)
+    ours = elman.RNN(3, 4, dtype=torch.float64)
+    ours.load_state_dict(theirs.state_dict())
+    x = torch.randn(5, 2, 3, dtype=torch.float64, requires_grad=True)
+    return [(rnn(x)[0], x) for rnn in (ours, theirs)]
+
+
+def test_many_gradients_at_once():
+    bars = torch.randn(6, 5, 2, 4, dtype=torch.float64)
+    got, expected = (
+        torch.autograd.grad(output, x, bars, is_grads_batched=True)[0]
+        for output, x in beside_torch()
+    )
+    # five steps of sums of seven terms, twice
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-13)
+
+
+def test_a_tangent_that_comes_with_the_gradient_goes_on():
+    tangents = []
+    for output, x in beside_torch():
+        with forward_ad.dual_level():
+            bar = forward_ad.make_dual(torch.ones_like(output), torch.full_like(output, 0.5))
+            (gradient,) = torch.autograd.grad(output, x, bar)
+            tangents.append(forward_ad.unpack_dual(gradient).tangent)
+    torch.testing.assert_close(*tangents, rtol=0, atol=1e-13)
+
+
+def test_batch_sizes_written_in_are_an_error():
+    sizes = torch.tensor([2, 2])
+    rnn = elman.RNN(3, 4)
+    data, _, _, _ = rnn(PackedSequence(torch.randn(4, 3), sizes))[0]
+    sizes[0] = 3
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        data.sum().backward()

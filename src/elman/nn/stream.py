@@ -109,7 +109,10 @@ class Stream:
         y = torch.empty_like(self._like)  # half the time of torch.empty
         if type(y) is not Tensor:  # some mode of torch's gives tensors without numbers
             raise TypeError(f"a Stream computes on ordinary tensors, not on {type(y).__name__}")
-        self._kernel(self._handle, x.data_ptr(), y.data_ptr())
+        place = x.data_ptr()
+        if not place and self._row:
+            raise ValueError("x has no numbers: its storage was taken away")
+        self._kernel(self._handle, place, y.data_ptr())
         return y
 
     def _other(self, x: Tensor) -> Tensor:

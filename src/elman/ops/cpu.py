@@ -1,7 +1,7 @@
 """The scans in compiled kernels, for the CPU: csrc/ of the source, loaded as torch operators.
 
-float32 and float64 are the kernels' own; bfloat16 and float16 are computed in float32 and
-rounded once at the end of it.
+float32 and float64 are the kernels' own; in bfloat16 and float16 a scan is computed in float32
+and rounded once at the end of it.
 """
 
 import ctypes
@@ -180,7 +180,7 @@ def _register_shapes() -> None:
     ) -> list[Tensor]:  # fmt: skip
         x_bar = x.new_empty(0)
         if wanted & 1:  # its rows in memory as those of x
-            along_rows = x.dim() == 3 and x.stride(0) < x.stride(1)
+            along_rows = x.dim() == 3 and x.stride(2) == 1 and x.stride(0) < x.stride(1)
             x_bar = (
                 x.transpose(0, 1).new_empty(x.transpose(0, 1).shape).transpose(0, 1)
                 if along_rows

@@ -5,7 +5,7 @@ network feels most. Everything else (derivatives of derivatives, forward mode, v
 devices and dtypes) is composed of `scan` and torch's own products, with the same numbers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd import Function, forward_ad
 from torch.nn import functional
 
-from elman.ops import cpu
+from elman.ops import cpu, reference
 from elman.ops.check import check_batch_sizes
 from elman.ops.doors import scan, written_down
 from elman.ops.layout import ended
@@ -68,11 +68,23 @@ def _in_one_piece(tensors: tuple[Tensor, ...]) -> bool:
         and all(t.is_cpu for t in tensors)
         and not written_down()
         and not torch.compiler.is_compiling()
-        and not torch._C._are_functorch_transforms_active()
-        and forward_ad._current_level < 0
+        and _plain()
         and not torch.is_autocast_enabled("cpu")
         and select(x.device, x.dtype).backend == "cpu"
     )
+
+
+def _plain() -> bool:
+    """No vmap and no forward mode around, as torch.autograd.Function asks it too."""
+    return not torch._C._are_functorch_transforms_active() and forward_ad._current_level < 0
+
+
+def _batched(bar: Tensor | None) -> bool:
+    """Whether it is many gradients at once, in the way of torch.autograd.grad's is_grads_batched.
+
+    No torch.autograd.Function has a rule for that; the plain loop's operators have.
+    """
+    return bar is not None and torch._C._functorch.is_legacy_batchedtensor(bar)
 
 
 def _check_devices(tensors: tuple[Tensor, ...]) -> None:
@@ -91,12 +103,13 @@ def _composed(
     weights: Sequence[Sequence[Tensor]],
     nonlinearity: str,
     batch_sizes: Tensor | None,
+    loop: Callable[..., Tensor] = scan,
 ) -> tuple[Tensor, Tensor]:
     outputs, last = [], []
     for direction, (weight_ih, weight_hh, *biases) in enumerate(weights):
         initial, reverse = h_0[direction], direction == 1
         a = functional.linear(x, weight_ih, biases[0] + biases[1] if biases else None)
-        h = scan(a, weight_hh, initial, nonlinearity, batch_sizes=batch_sizes, reverse=reverse)
+        h = loop(a, weight_hh, initial, nonlinearity, batch_sizes=batch_sizes, reverse=reverse)
         outputs.append(h)
         last.append(ended(h, initial.to(h.dtype), batch_sizes, reverse))
     if len(outputs) > 1:
@@ -121,11 +134,12 @@ class Layer(Function):
     ) -> tuple[Tensor, Tensor]:
         output, h_n = cpu.layer(x, h_0, list(weights), bias, nonlinearity, batch_sizes)
         ctx.set_materialize_grads(False)
-        ctx.time = nonlinearity, batch_sizes, bias
+        ctx.kind = nonlinearity, bias
         # The caller may write in the output, as in torch's. So its states are saved under a
         # version counter of their own, beside a tensor without numbers that has the output's:
-        # if that has moved on, the states are computed again.
-        ctx.save_for_backward(x, h_0, output.data, *weights)
+        # if that has moved on, the states are computed again. (What is written past the counter,
+        # through .data or NumPy, it cannot see.)
+        ctx.save_for_backward(x, h_0, output.data, batch_sizes, *weights)
         ctx.stamp = output.detach()
         ctx.stamp.data = output.new_empty(0)
         ctx.version = ctx.stamp._version
@@ -135,11 +149,14 @@ class Layer(Function):
     def backward(ctx: Any, output_bar: Tensor | None, h_n_bar: Tensor | None) -> tuple:
         if output_bar is None and h_n_bar is None:
             return (None,) * len(ctx.needs_input_grad)
-        x, h_0, output, *weights = ctx.saved_tensors
-        nonlinearity, batch_sizes, bias = ctx.time
+        x, h_0, output, batch_sizes, *weights = ctx.saved_tensors
+        nonlinearity, bias = ctx.kind
         _, _, _, wants_x, wants_h_0, *wants_weights = ctx.needs_input_grad
-        if torch.is_grad_enabled():  # the gradients are to be differentiated themselves
-            return None, None, None, *_differentiable(ctx, [x, h_0, *weights], output_bar, h_n_bar)
+        batched = _batched(output_bar) or _batched(h_n_bar)
+        if torch.is_grad_enabled() or batched or not _plain():  # to be transformed themselves
+            tensors, loop = [x, h_0, *weights], reference.scan if batched else scan
+            found = _differentiable(ctx, tensors, batch_sizes, output_bar, h_n_bar, loop)
+            return None, None, None, *found
         if ctx.stamp._version != ctx.version:
             output, _ = cpu.layer(x, h_0, weights, bias, nonlinearity, batch_sizes)
         wanted = wants_x, wants_h_0, any(wants_weights)
@@ -151,15 +168,22 @@ class Layer(Function):
 
 
 def _differentiable(
-    ctx: Any, tensors: list[Tensor], output_bar: Tensor | None, h_n_bar: Tensor | None
+    ctx: Any,
+    tensors: list[Tensor],
+    batch_sizes: Tensor | None,
+    output_bar: Tensor | None,
+    h_n_bar: Tensor | None,
+    loop: Callable[..., Tensor],
 ) -> list[Tensor | None]:
-    """The gradients once more, as the composed layer has them."""
-    nonlinearity, batch_sizes, bias = ctx.time
-    aliases = [t.view_as(t) for t in tensors]  # so that no hook of the caller's runs in here
-    x, h_0, *flat = aliases
-    each = 4 if bias else 2
-    weights = [flat[k : k + each] for k in range(0, len(flat), each)]
-    results = _composed(x, h_0, weights, nonlinearity, batch_sizes)
+    """The gradients once more, as the layer composed of this loop has them."""
+    nonlinearity, bias = ctx.kind
+    onward = torch.is_grad_enabled()
+    with torch.enable_grad():
+        aliases = [t.view_as(t) for t in tensors]  # so that no hook of the caller's runs in here
+        x, h_0, *flat = aliases
+        each = 4 if bias else 2
+        weights = [flat[k : k + each] for k in range(0, len(flat), each)]
+        results = _composed(x, h_0, weights, nonlinearity, batch_sizes, loop)
     given = [
         (r, bar) for r, bar in zip(results, (output_bar, h_n_bar), strict=True) if bar is not None
     ]
@@ -167,7 +191,7 @@ def _differentiable(
     found = iter(
         torch.autograd.grad(
             [r for r, _ in given], wanted, [bar for _, bar in given],
-            create_graph=True, allow_unused=True,
+            create_graph=onward, allow_unused=True,
         )
     )  # fmt: skip
     return [next(found) if wants else None for wants in ctx.needs_input_grad[3:]]
