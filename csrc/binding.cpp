@@ -36,6 +36,29 @@ Sizes with_rows(int64_t N, const Sizes& row) {
   return sizes;
 }
 
+int64_t rows_of(const char* name, const Tensor& initial) {
+  STD_TORCH_CHECK(initial.dim() >= 1, "elman: ", name, " should have rows");
+  return initial.size(0);
+}
+
+// A sequence, a weight and an initial state that go together.
+struct Given {
+  const Sizes row;  // of a step: (H,) or (G, H)
+  const Steps steps;
+
+  Given(const char* x_name, const Tensor& x, const char* weight_name, const Tensor& weight,
+        const char* initial_name, const Tensor& initial, const std::optional<Tensor>& batch_sizes)
+      : row(row_of(weight)), steps(x, rows_of(initial_name, initial), batch_sizes) {
+    const ScalarType dtype = x.scalar_type();
+    check_tensor(x_name, x, dtype, shape());
+    check_tensor(weight_name, weight, dtype,
+                 row.size() == 1 ? Sizes{row[0], row[0]} : Sizes{row[0], row[1], row[1]});
+    check_tensor(initial_name, initial, dtype, with_rows(initial.size(0), row));
+  }
+
+  Sizes shape() const { return steps.shape(row); }
+};
+
 template <class T>
 void set_recurrence(Recurrence<T>& to, const Groups& groups, int64_t g, bool reverse,
                     const Tensor& weight, bool transposed, const Tensor& initial, const Tensor& out,
@@ -52,18 +75,11 @@ void set_recurrence(Recurrence<T>& to, const Groups& groups, int64_t g, bool rev
 
 Tensor scan(Tensor a, Tensor weight, Tensor h_0, int64_t f, std::optional<Tensor> batch_sizes,
             bool reverse) {
-  const Sizes row = row_of(weight);
-  STD_TORCH_CHECK(h_0.dim() >= 1, "elman: h_0 should have rows");
-  const int64_t N = h_0.size(0);
-  const Steps steps(a, N, batch_sizes);
-  const ScalarType dtype = a.scalar_type();
-  check_tensor("a", a, dtype, steps.shape(row));
-  check_tensor("weight_hh", weight, dtype,
-               row.size() == 1 ? Sizes{row[0], row[0]} : Sizes{row[0], row[1], row[1]});
-  check_tensor("h_0", h_0, dtype, with_rows(N, row));
+  const Given given("a", a, "weight_hh", weight, "h_0", h_0, batch_sizes);
+  const Steps& steps = given.steps;
   a = even(a);
   h_0 = even(h_0);
-  const Tensor out = empty(steps.shape(row), dtype);
+  const Tensor out = empty(given.shape(), a.scalar_type());
   if (out.numel() == 0) return out;
   with_type(a, [&](auto zero) {
     using T = decltype(zero);
@@ -82,26 +98,20 @@ Tensor scan(Tensor a, Tensor weight, Tensor h_0, int64_t f, std::optional<Tensor
 Tensor linear_scan(Tensor x, Tensor weight, Tensor s_0, std::optional<Tensor> p,
                    std::optional<Tensor> q, std::optional<Tensor> e,
                    std::optional<Tensor> batch_sizes, bool reverse) {
-  const Sizes row = row_of(weight);
-  STD_TORCH_CHECK(s_0.dim() >= 1, "elman: s_0 should have rows");
-  const int64_t N = s_0.size(0);
-  const Steps steps(x, N, batch_sizes);
+  const Given given("x", x, "weight", weight, "s_0", s_0, batch_sizes);
+  const Steps& steps = given.steps;
   const ScalarType dtype = x.scalar_type();
-  check_tensor("x", x, dtype, steps.shape(row));
-  check_tensor("weight", weight, dtype,
-               row.size() == 1 ? Sizes{row[0], row[0]} : Sizes{row[0], row[1], row[1]});
-  check_tensor("s_0", s_0, dtype, with_rows(N, row));
-  if (p.has_value()) check_tensor("p", *p, dtype, steps.shape(row));
-  if (q.has_value()) check_tensor("q", *q, dtype, steps.shape(row));
-  if (e.has_value()) check_tensor("e", *e, dtype, steps.shape(row));
+  if (p.has_value()) check_tensor("p", *p, dtype, given.shape());
+  if (q.has_value()) check_tensor("q", *q, dtype, given.shape());
+  if (e.has_value()) check_tensor("e", *e, dtype, given.shape());
   x = even(x);
   s_0 = even(s_0);
   p = even(p);
   q = even(q);
   e = even(e);
-  const Tensor out = empty(steps.shape(row), dtype);
+  const Tensor out = empty(given.shape(), dtype);
   if (out.numel() == 0) return out;
-  const bool grouped = row.size() == 2;
+  const bool grouped = weight.dim() == 3;
   const auto group_of = [&](const std::optional<Tensor>& t, int64_t g) {
     return grouped && t.has_value() ? g * t->stride(t->dim() - 2) : 0;
   };

@@ -225,7 +225,8 @@ void keep_last_of(const Scan<T>& scan, const L& loop) {
 template <class T, class L>
 void keep_last_of(const Recurrence<T>&, const L&) {}
 
-// All rows of every recurrence, each in a time of its own, with M (and Wx) in panels already.
+// All rows of every recurrence, each in a time of its own. M (and Wx) come into panels on the way,
+// unless they are there already or read where they lie.
 template <class T, class Finish, class R>
 Status recur(const std::vector<R>& scans, const std::vector<Time>& times, const Parallel& parallel,
              std::vector<Weights<T>>& weights) {
