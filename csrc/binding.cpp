@@ -294,22 +294,7 @@ std::vector<Tensor> layer_backward(std::optional<Tensor> output_bar, std::option
 
 }  // namespace
 
-STABLE_TORCH_LIBRARY(elman, m) {
-  m.def(
-      "scan(Tensor a, Tensor weight_hh, Tensor h_0, int nonlinearity, Tensor? batch_sizes, "
-      "bool reverse) -> Tensor");
-  m.def(
-      "linear_scan(Tensor x, Tensor weight, Tensor s_0, Tensor? p, Tensor? q, Tensor? e, "
-      "Tensor? batch_sizes, bool reverse) -> Tensor");
-  m.def(
-      "layer(Tensor input, Tensor h_0, Tensor[] weights, bool bias, int nonlinearity, "
-      "Tensor? batch_sizes) -> (Tensor, Tensor)");
-  m.def(
-      "layer_backward(Tensor? output_bar, Tensor? h_n_bar, Tensor input, Tensor h_0, "
-      "Tensor output, Tensor[] weights, bool bias, int nonlinearity, Tensor? batch_sizes, "
-      "int wanted) -> Tensor[]");
-}
-
+// Their schemas are in src/elman/ops/operators.py.
 STABLE_TORCH_LIBRARY_IMPL(elman, CPU, m) {
   m.impl("scan", TORCH_BOX(&scan));
   m.impl("linear_scan", TORCH_BOX(&linear_scan));

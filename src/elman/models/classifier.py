@@ -2,11 +2,9 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence
 
 from elman.nn import RNN
-
-_INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+from elman.nn.lengths import check_lengths, packing
 
 
 class SequenceClassifier(nn.Module):
@@ -76,23 +74,12 @@ class SequenceClassifier(nn.Module):
             raise ValueError(f"input should be {what}, got {tuple(input.shape)}")
         if lengths is None:
             _, h_n = self.rnn(self._vectors(input))
-            return self.linear(self.dropout(self._top(h_n)))
-        lengths = torch.as_tensor(lengths).cpu()
-        self._check_lengths(lengths, *input.shape[:2])
-        return self.linear(self.dropout(self._last_state(input, lengths)))
-
-    def _last_state(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """The top layer's last state in each direction, (N, D·H); zero for an empty row."""
-        last = self.linear.weight.new_zeros(x.shape[0], self.linear.in_features)
-        live = lengths.nonzero().flatten()  # PackedSequence has no rows of length zero
-        if len(live) == 0:
-            return last
-        packed = pack_padded_sequence(
-            x[live.to(x.device)], lengths[live], batch_first=True, enforce_sorted=False
-        )
-        _, h_n = self.rnn(packed._replace(data=self._vectors(packed.data)))
-        top = self._top(h_n)
-        return last.to(top.dtype).index_copy(0, live.to(x.device), top)
+        else:
+            lengths = torch.as_tensor(lengths)
+            check_lengths(lengths, *input.shape[:2])
+            packed = packing(lengths, input.shape[1], batch_first=True).pack(input)
+            _, h_n = self.rnn(packed._replace(data=self._vectors(packed.data)))
+        return self.linear(self.dropout(self._top(h_n)))
 
     def _vectors(self, x: Tensor) -> Tensor:
         """What the RNN reads, (..., input_size): the input itself, or its tokens' embeddings."""
@@ -102,12 +89,3 @@ class SequenceClassifier(nn.Module):
         """The last layer's part of h_n, (D·layers, N, H), its directions joined: (N, D·H)."""
         D = 2 if self.rnn.bidirectional else 1
         return h_n[-D:].transpose(0, 1).flatten(1)
-
-    def _check_lengths(self, lengths: Tensor, N: int, L: int) -> None:
-        if lengths.shape != (N,) or lengths.dtype not in _INTEGERS:
-            raise ValueError(
-                f"lengths should be {N} integers, got {lengths.dtype} of {tuple(lengths.shape)}"
-            )
-        if N and not 0 <= int(lengths.min()) <= int(lengths.max()) <= L:
-            got = f"{int(lengths.min())} to {int(lengths.max())}"
-            raise ValueError(f"lengths should lie between 0 and L = {L}, got {got}")

@@ -72,9 +72,10 @@ class ConcatRNN(nn.Module):
         ):
             if x.dim() != 2 or x.shape[1] != size:
                 raise ValueError(f"{name} should be (N, {size}), got {tuple(x.shape)}")
-        if len(input) != len(hidden):
+        if input.shape[0] != hidden.shape[0]:
             raise ValueError(
-                f"input and hidden should have as many rows, got {len(input)} and {len(hidden)}"
+                f"input and hidden should have as many rows, got {input.shape[0]} and "
+                f"{hidden.shape[0]}"
             )
         both = torch.cat([input, hidden], 1)  # (N, input_size + hidden_size)
         h = NONLINEARITIES[self._f](self.i2h(both))

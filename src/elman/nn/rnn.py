@@ -4,6 +4,7 @@ import math
 import numbers
 import operator
 import warnings
+from collections.abc import Sequence
 from typing import Any, overload
 
 import torch
@@ -11,8 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 
+from elman.nn.lengths import check_lengths, packing
 from elman.ops import layer as run_layer
 
+Lengths = Tensor | Sequence[int]
 #: The nonlinearities and the names torch gives the modes; identity is elman's own.
 MODES = {"tanh": "RNN_TANH", "relu": "RNN_RELU", "identity": "RNN_IDENTITY"}
 
@@ -44,9 +47,13 @@ class RNN(nn.Module):
             `PackedSequence`, its rows sorted by length or not. L = 0 and N = 0 are allowed.
         hx: h_0, (D·num_layers, N, H_out), or (D·num_layers, H_out) for unbatched input.
             Default: zeros.
+        lengths: not in torch.nn.RNN: of padded 3-D input, how many steps each row has, integers
+            (N,) from 0 to L in any order, a tensor or a list. What lies beyond is never read.
+            Default: all L.
 
     Returns:
-        output: the last layer's h_t at every t, shaped as the input with D·H_out at the end.
+        output: the last layer's h_t at every t, shaped as the input with D·H_out at the end;
+            zero beyond a row's length.
         h_n: each row's last state, shaped as h_0, in the caller's order of rows.
 
     Raises:
@@ -160,13 +167,23 @@ class RNN(nn.Module):
         return ", ".join(parts)
 
     @overload
-    def forward(self, input: Tensor, hx: Tensor | None = None) -> tuple[Tensor, Tensor]: ...
+    def forward(
+        self, input: Tensor, hx: Tensor | None = None, *, lengths: Lengths | None = None
+    ) -> tuple[Tensor, Tensor]: ...
     @overload
     def forward(
         self, input: PackedSequence, hx: Tensor | None = None
     ) -> tuple[PackedSequence, Tensor]: ...
-    def forward(self, input: Any, hx: Tensor | None = None) -> Any:  # noqa: A002 - torch's name
+    def forward(
+        self,
+        input: Any,  # noqa: A002 - torch's name
+        hx: Tensor | None = None,
+        *,
+        lengths: Lengths | None = None,
+    ) -> Any:
         """Run the layers over `input` from the state `hx`; shapes under the class."""
+        if lengths is not None:
+            return self._forward_padded(input, hx, torch.as_tensor(lengths))
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, hx)
         if input.dim() not in (2, 3):
@@ -183,28 +200,56 @@ class RNN(nn.Module):
             return output.transpose(0, 1), h_n
         return self._run(input, hx)
 
+    def _forward_padded(
+        self, x: Tensor, hx: Tensor | None, lengths: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        if isinstance(x, PackedSequence) or x.dim() != 3:
+            what = "a PackedSequence" if isinstance(x, PackedSequence) else f"{x.dim()}-D"
+            raise ValueError(f"RNN: lengths go with 3-D padded input, got {what}")
+        N, L = x.shape[:2] if self.batch_first else (x.shape[1], x.shape[0])
+        check_lengths(lengths, N, L)
+        plan = packing(lengths, L, self.batch_first)
+        packed, h_n = self._forward_packed(plan.pack(x), hx)
+        return plan.pad(packed.data, x.shape[:2]), h_n
+
     def _forward_packed(
         self, packed: PackedSequence, hx: Tensor | None
     ) -> tuple[PackedSequence, Tensor]:
         data, batch_sizes, sorted_indices, unsorted_indices = packed
         if data.dim() != 2:
             raise RuntimeError(f"RNN: packed input should have 2-D data, got {data.dim()}-D")
+        N = self._rows(packed, hx)
         if hx is not None:
-            self._check_hidden(hx, data, int(batch_sizes[0]))
+            self._check_hidden(hx, data, N)
             if sorted_indices is not None:
                 hx = hx.index_select(1, sorted_indices)
-        output, h_n = self._run(data, hx, batch_sizes)
+        output, h_n = self._run(data, hx, N, batch_sizes)
         if unsorted_indices is not None:
             h_n = h_n.index_select(1, unsorted_indices)
         return PackedSequence(output, batch_sizes, sorted_indices, unsorted_indices), h_n
 
+    @staticmethod
+    def _rows(packed: PackedSequence, hx: Tensor | None) -> int:
+        """N, with the rows of length zero that `lengths` may have brought."""
+        if packed.sorted_indices is not None:
+            return packed.sorted_indices.shape[0]
+        first = int(packed.batch_sizes[0])
+        if hx is None or not torch.compiler.is_compiling():
+            return first
+        torch._check(first == hx.shape[1], lambda: "RNN: hx has another N than the packed input")
+        return hx.shape[1]
+
     def _run(
-        self, x: Tensor, h_0: Tensor | None, batch_sizes: Tensor | None = None
+        self,
+        x: Tensor,
+        h_0: Tensor | None,
+        N: int | None = None,
+        batch_sizes: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """All layers over dense (L, N, H_in) or packed (rows, H_in) input, rows sorted."""
         weights = self.all_weights  # once: a parametrised weight is computed at each reading
         self._check_input(x, weights[0][0].dtype)
-        N = x.shape[1] if batch_sizes is None else int(batch_sizes[0])
+        N = x.shape[1] if N is None else N
         if h_0 is None:
             h_0 = x.new_zeros(len(self._all_weights), N, self.hidden_size)
         self._check_hidden(h_0, x, N)

@@ -10,6 +10,9 @@ or packed, (rows, H) with `batch_sizes`; with a weight of (G, H, H) it has G bef
 from elman.ops.doors import linear_scan, scan
 from elman.ops.layer import layer
 from elman.ops.layout import ended
-from elman.ops.select import BACKENDS, Choice, select, use_backend
+from elman.ops.select import BACKENDS, OPERATORS, Choice, backend_module, select, use_backend
 
 __all__ = ["BACKENDS", "Choice", "ended", "layer", "linear_scan", "scan", "select", "use_backend"]
+
+for _light in ("cpu", "aten", "reference", OPERATORS):  # torch.compile follows no import
+    backend_module(_light)

@@ -19,7 +19,8 @@ _PLACE = Path(__file__).with_name("_kernels.dylib" if sys.platform == "darwin" e
 NUMBERS = {"tanh": 0, "relu": 1, "identity": 2}
 #: The dtypes with kernels of their own.
 OWN = (torch.float32, torch.float64)
-_THROUGH_FLOAT = (torch.bfloat16, torch.float16)
+#: Those that are computed in float32.
+THROUGH_FLOAT = (torch.bfloat16, torch.float16)
 
 
 @functools.cache
@@ -33,7 +34,6 @@ def problem() -> str | None:
         torch.ops.load_library(str(_PLACE))
     except OSError as error:
         return f"the compiled kernels do not load with torch {torch.__version__}: {error}"
-    _register_shapes()
     return None
 
 
@@ -74,7 +74,7 @@ def serves(device: torch.device, dtype: torch.dtype) -> str | None:
     """Why this backend cannot serve such tensors, in words; None where it can."""
     if device.type != "cpu":
         return f"its kernels are for the CPU, not for {device.type}"
-    if dtype not in OWN and dtype not in _THROUGH_FLOAT:
+    if dtype not in OWN and dtype not in THROUGH_FLOAT:
         return f"{dtype} is not a real floating-point type it has kernels for"
     return problem()
 
@@ -88,11 +88,11 @@ def scan(
     reverse: bool = False,
 ) -> Tensor:
     """As `reference.scan`."""
-    if a.dtype in _THROUGH_FLOAT:
+    if a.dtype in THROUGH_FLOAT:
         states = scan(a.float(), weight_hh.float(), h_0.float(), nonlinearity, batch_sizes, reverse)
         return states.to(a.dtype)
     number = NUMBERS[nonlinearity]
-    return torch.ops.elman.scan.default(a, weight_hh, h_0, number, batch_sizes, reverse)
+    return _run(torch.ops.elman.scan.default, a, weight_hh, h_0, number, batch_sizes, reverse)
 
 
 def linear_scan(
@@ -106,11 +106,11 @@ def linear_scan(
     reverse: bool = False,
 ) -> Tensor:
     """As `reference.linear_scan`."""
-    if x.dtype in _THROUGH_FLOAT:
+    if x.dtype in THROUGH_FLOAT:
         p, q, e = (None if t is None else t.float() for t in (p, q, e))
         states = linear_scan(x.float(), weight.float(), s_0.float(), p, q, e, batch_sizes, reverse)
         return states.to(x.dtype)
-    return torch.ops.elman.linear_scan.default(x, weight, s_0, p, q, e, batch_sizes, reverse)
+    return _run(torch.ops.elman.linear_scan.default, x, weight, s_0, p, q, e, batch_sizes, reverse)
 
 
 def layer(
@@ -123,7 +123,7 @@ def layer(
 ) -> tuple[Tensor, Tensor]:
     """As `elman.ops.layer.layer`, outside of autograd and for float32 and float64."""
     number = NUMBERS[nonlinearity]
-    return torch.ops.elman.layer.default(x, h_0, weights, bias, number, batch_sizes)
+    return _run(torch.ops.elman.layer.default, x, h_0, weights, bias, number, batch_sizes)
 
 
 def layer_backward(
@@ -143,56 +143,14 @@ def layer_backward(
     Args:
         wanted: whether those of x, of h_0 and of the weights are; the others come empty.
     """
-    return torch.ops.elman.layer_backward.default(
+    return _run(
+        torch.ops.elman.layer_backward.default,
         output_bar, h_n_bar, x, h_0, output, weights, bias, NUMBERS[nonlinearity], batch_sizes,
         wanted[0] + 2 * wanted[1] + 4 * wanted[2],
     )  # fmt: skip
 
 
-def _register_shapes() -> None:
-    """What the operators return, for tensors that have a shape and no numbers."""
-
-    def beside(shape: Callable[..., Any]) -> Callable[..., Any]:
-        """The same, where all tensors are on one device."""
-
-        def checked(*arguments: Any) -> Any:
-            given = [
-                a for group in arguments for a in (group if isinstance(group, list) else [group])
-            ]
-            places = {t.device for t in given if isinstance(t, Tensor)}
-            if len(places) > 1:
-                found = ", ".join(sorted(map(str, places)))
-                raise ValueError(f"all tensors should be on one device, got {found}")
-            return shape(*arguments)
-
-        return checked
-
-    def scan_shape(x: Tensor, *_: Any) -> Tensor:
-        return x.new_empty(x.shape)
-
-    def layer_shape(x: Tensor, h_0: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
-        D, _N, H = h_0.shape
-        return x.new_empty(*x.shape[:-1], D * H), h_0.new_empty(h_0.shape)
-
-    def gradient_shapes(
-        output_bar: Any, h_n_bar: Any, x: Tensor, h_0: Tensor, output: Any, weights: list[Tensor],
-        bias: bool, number: int, batch_sizes: Any, wanted: int,
-    ) -> list[Tensor]:  # fmt: skip
-        x_bar = x.new_empty(0)
-        if wanted & 1:  # its rows in memory as those of x
-            along_rows = x.dim() == 3 and x.stride(2) == 1 and x.stride(0) < x.stride(1)
-            x_bar = (
-                x.transpose(0, 1).new_empty(x.transpose(0, 1).shape).transpose(0, 1)
-                if along_rows
-                else x.new_empty(x.shape)
-            )
-        h_0_bar = h_0.new_empty(h_0.shape if wanted & 2 else 0)
-        return [x_bar, h_0_bar, *(w.new_empty(w.shape if wanted & 4 else 0) for w in weights)]
-
-    for name, shape in (
-        ("scan", scan_shape),
-        ("linear_scan", scan_shape),
-        ("layer", layer_shape),
-        ("layer_backward", gradient_shapes),
-    ):
-        torch.library.register_fake(f"elman::{name}", beside(shape))
+def _run(operator: Callable[..., Any], *arguments: Any) -> Any:
+    """Call an operator without its reverse rule, which is the caller's and costs as much again."""
+    with torch._C._AutoDispatchBelowAutograd():
+        return operator(*arguments)

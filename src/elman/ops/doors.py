@@ -6,11 +6,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
-from elman.ops import reference
+from elman.ops import operators, reference
 from elman.ops.check import check_batch_sizes, check_tensors
 from elman.ops.derivatives import LinearScan, Scan
-from elman.ops.select import select
+from elman.ops.select import OPERATORS, asked_for, select
 
 _AUTOCAST_FROM = (torch.float32, torch.float16, torch.bfloat16)  # never float64, as in torch
 
@@ -64,10 +65,12 @@ def scan(
     with _autocast_done(a, weight_hh, h_0) as (a, weight_hh, h_0):
         check_tensors({"a": a, "weight_hh": weight_hh, "h_0": h_0})
         check_batch_sizes(batch_sizes, a, h_0)
-        chosen = _under_the_rules(a, backend)
+        chosen = _chosen(a, backend)
         if chosen is None:
             return reference.scan(a, weight_hh, h_0, nonlinearity, batch_sizes, reverse)
-        return Scan.apply(a, weight_hh, h_0, nonlinearity, batch_sizes, reverse, chosen)
+        if chosen == OPERATORS and not transformed():
+            return operators.scan(a, weight_hh, h_0, nonlinearity, batch_sizes, reverse)
+        return _scan(a, weight_hh, h_0, nonlinearity, batch_sizes, reverse, chosen)
 
 
 def linear_scan(
@@ -108,36 +111,64 @@ def linear_scan(
     with _autocast_done(x, weight, s_0, p, q, e) as (x, weight, s_0, p, q, e):
         check_tensors({"x": x, "weight": weight, "s_0": s_0, "p": p, "q": q, "e": e})
         check_batch_sizes(batch_sizes, x, s_0)
-        chosen = _under_the_rules(x, backend)
+        chosen = _chosen(x, backend)
         if chosen is None:
             return reference.linear_scan(x, weight, s_0, p, q, e, batch_sizes, reverse)
-        return LinearScan.apply(x, weight, s_0, p, q, e, batch_sizes, reverse, chosen)
+        if chosen == OPERATORS and not transformed():
+            return operators.linear_scan(x, weight, s_0, p, q, e, batch_sizes, reverse)
+        return _linear_scan(x, weight, s_0, p, q, e, batch_sizes, reverse, chosen)
 
 
-def written_down() -> bool:
-    """Whether torch.export or torch.jit.trace is writing down every operation."""
-    return torch.compiler.is_exporting() or torch.jit.is_tracing()  # type: ignore[attr-defined]
+# torch.compile writes these down as they are and runs the rules later, in forward mode too
 
 
-def _under_the_rules(x: Tensor, backend: str | None) -> str | None:
+@torch.compiler.allow_in_graph  # type: ignore[untyped-decorator]
+def _scan(*arguments: Any) -> Tensor:
+    return Scan.apply(*arguments)
+
+
+@torch.compiler.allow_in_graph  # type: ignore[untyped-decorator]
+def _linear_scan(*arguments: Any) -> Tensor:
+    return LinearScan.apply(*arguments)
+
+
+def traced() -> bool:
+    """Whether torch.jit.trace is writing down every operation."""
+    return torch.jit.is_tracing()  # type: ignore[attr-defined]
+
+
+def transformed() -> bool:
+    """Whether there is vmap or forward mode around, or another transform of torch.func."""
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+
+
+def _chosen(x: Tensor, backend: str | None) -> str | None:
     """The backend that serves; None where torch is to differentiate the plain loop itself.
 
-    That is where every operation is written down, and for complex numbers, since the rules are
-    those of real ones.
+    That is where torch.jit.trace writes down every operation, and for complex numbers, since the
+    rules are those of real ones. What torch.compile and torch.export write down is an operator.
     """
-    if written_down():
+    if traced():
         return None
+    if torch.compiler.is_compiling() and (backend or asked_for()) is None and not x.is_complex():
+        return OPERATORS
     chosen = select(x.device, x.dtype, backend).backend
     return None if x.is_complex() else chosen
+
+
+def autocast(x: Tensor) -> bool:
+    """Whether autocast is on for the device of x."""
+    device = x.device.type
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
 
 
 @contextmanager
 def _autocast_done(*tensors: Tensor | None) -> Iterator[tuple[Any, ...]]:
     """The tensors in autocast's dtype and autocast off, as torch treats its own products."""
-    device = tensors[0].device.type if isinstance(tensors[0], Tensor) else "cpu"
-    if not (torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)):
+    if not isinstance(tensors[0], Tensor) or not autocast(tensors[0]):
         yield tensors
         return
+    device = tensors[0].device.type
     dtype = torch.get_autocast_dtype(device)
     with torch.autocast(device, enabled=False):
         yield tuple(

@@ -10,14 +10,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import Function, forward_ad
+from torch.autograd import Function
 from torch.nn import functional
 
-from elman.ops import cpu, reference
+from elman.ops import cpu, operators, reference
 from elman.ops.check import check_batch_sizes
-from elman.ops.doors import scan, written_down
+from elman.ops.doors import autocast, scan, traced, transformed
 from elman.ops.layout import ended
-from elman.ops.select import select
+from elman.ops.select import asked_for, select
 
 
 def layer(
@@ -51,32 +51,33 @@ def layer(
         check_batch_sizes(batch_sizes, x, h_0[0])
     flat = [tensor for direction in weights for tensor in direction]
     tensors = (x, h_0, *flat)
+    bias = len(weights[0]) == 4
+    if torch.compiler.is_compiling() and _plain(x) and asked_for() is None:
+        number = cpu.NUMBERS[nonlinearity]
+        return torch.ops.elman.layer.default(x, h_0, flat, bias, number, batch_sizes)
     if not _in_one_piece(tensors):
         _check_devices(tensors)
         return _composed(x, h_0, weights, nonlinearity, batch_sizes)
-    bias = len(weights[0]) == 4
     if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
         return Layer.apply(nonlinearity, batch_sizes, bias, x, h_0, *flat)
     return cpu.layer(x, h_0, flat, bias, nonlinearity, batch_sizes)
 
 
+def _plain(x: Tensor) -> bool:
+    """A dtype the kernels have, and nothing around that changes what a call means."""
+    return x.dtype in cpu.OWN and not transformed() and not autocast(x)
+
+
 def _in_one_piece(tensors: tuple[Tensor, ...]) -> bool:
-    """Whether the kernels' own layer serves: a plain call, in a dtype they have."""
+    """Whether the kernels' own layer serves: a plain call on the CPU, to be run at once."""
     x = tensors[0]
     return (
-        x.dtype in cpu.OWN
+        _plain(x)
         and all(t.is_cpu for t in tensors)
-        and not written_down()
+        and not traced()
         and not torch.compiler.is_compiling()
-        and _plain()
-        and not torch.is_autocast_enabled("cpu")
         and select(x.device, x.dtype).backend == "cpu"
     )
-
-
-def _plain() -> bool:
-    """No vmap and no forward mode around, as torch.autograd.Function asks it too."""
-    return not torch._C._are_functorch_transforms_active() and forward_ad._current_level < 0
 
 
 def _batched(bar: Tensor | None) -> bool:
@@ -147,51 +148,87 @@ class Layer(Function):
 
     @staticmethod
     def backward(ctx: Any, output_bar: Tensor | None, h_n_bar: Tensor | None) -> tuple:
-        if output_bar is None and h_n_bar is None:
-            return (None,) * len(ctx.needs_input_grad)
         x, h_0, output, batch_sizes, *weights = ctx.saved_tensors
         nonlinearity, bias = ctx.kind
-        _, _, _, wants_x, wants_h_0, *wants_weights = ctx.needs_input_grad
-        batched = _batched(output_bar) or _batched(h_n_bar)
-        if torch.is_grad_enabled() or batched or not _plain():  # to be transformed themselves
-            tensors, loop = [x, h_0, *weights], reference.scan if batched else scan
-            found = _differentiable(ctx, tensors, batch_sizes, output_bar, h_n_bar, loop)
-            return None, None, None, *found
         if ctx.stamp._version != ctx.version:
             output, _ = cpu.layer(x, h_0, weights, bias, nonlinearity, batch_sizes)
-        wanted = wants_x, wants_h_0, any(wants_weights)
-        x_bar, h_0_bar, *weight_bars = cpu.layer_backward(
-            output_bar, h_n_bar, x, h_0, output, weights, bias, nonlinearity, batch_sizes, wanted
-        )
-        bars = x_bar if wants_x else None, h_0_bar if wants_h_0 else None
-        return None, None, None, *bars, *(weight_bars if wanted[2] else [None] * len(weights))
+        wants = ctx.needs_input_grad[3:]
+        saved = x, h_0, output, batch_sizes, weights
+        return None, None, None, *_gradients(ctx.kind, saved, output_bar, h_n_bar, wants)
+
+
+# --- the operator itself, in a graph that torch.compile or torch.export has made -----------
+
+
+def _keep(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
+    x, h_0, weights, bias, number, batch_sizes = inputs
+    ctx.set_materialize_grads(False)
+    ctx.kind = operators.NAMES[number], bias
+    ctx.save_for_backward(x, h_0, output[0], batch_sizes, *weights)
+
+
+def _rule(ctx: Any, output_bar: Tensor | None, h_n_bar: Tensor | None) -> tuple:
+    x, h_0, output, batch_sizes, *weights = ctx.saved_tensors
+    wants = *ctx.needs_input_grad[:2], *ctx.needs_input_grad[2]
+    saved = x, h_0, output, batch_sizes, weights
+    x_bar, h_0_bar, *weight_bars = _gradients(ctx.kind, saved, output_bar, h_n_bar, wants)
+    return x_bar, h_0_bar, weight_bars, None, None, None
+
+
+torch.library.register_autograd("elman::layer", _rule, setup_context=_keep)
+
+
+# --- the gradients of both ----------------------------------------------------------------
+
+
+def _gradients(
+    kind: tuple[str, bool],
+    saved: tuple[Tensor, Tensor, Tensor, Tensor | None, list[Tensor]],
+    output_bar: Tensor | None,
+    h_n_bar: Tensor | None,
+    wants: Sequence[bool],
+) -> list[Tensor | None]:
+    """Those of x, h_0 and every weight, as far as they are wanted."""
+    if output_bar is None and h_n_bar is None:
+        return [None] * len(wants)
+    x, h_0, output, batch_sizes, weights = saved
+    batched = _batched(output_bar) or _batched(h_n_bar)
+    if torch.is_grad_enabled() or batched or transformed():  # to be transformed themselves
+        tensors, loop = [x, h_0, *weights], reference.scan if batched else scan
+        return _differentiable(kind, tensors, batch_sizes, output_bar, h_n_bar, loop, wants)
+    wanted = wants[0], wants[1], any(wants[2:])
+    found = cpu.layer_backward(
+        output_bar, h_n_bar, x, h_0, output, weights, kind[1], kind[0], batch_sizes, wanted
+    )
+    here = *wanted[:2], *[wanted[2]] * len(weights)
+    return [bar if wants else None for bar, wants in zip(found, here, strict=True)]
 
 
 def _differentiable(
-    ctx: Any,
+    kind: tuple[str, bool],
     tensors: list[Tensor],
     batch_sizes: Tensor | None,
     output_bar: Tensor | None,
     h_n_bar: Tensor | None,
     loop: Callable[..., Tensor],
+    wants: Sequence[bool],
 ) -> list[Tensor | None]:
     """The gradients once more, as the layer composed of this loop has them."""
-    nonlinearity, bias = ctx.kind
+    nonlinearity, bias = kind
     onward = torch.is_grad_enabled()
     with torch.enable_grad():
         aliases = [t.view_as(t) for t in tensors]  # so that no hook of the caller's runs in here
         x, h_0, *flat = aliases
-        each = 4 if bias else 2
-        weights = [flat[k : k + each] for k in range(0, len(flat), each)]
+        weights = operators.directions(flat, bias)
         results = _composed(x, h_0, weights, nonlinearity, batch_sizes, loop)
     given = [
         (r, bar) for r, bar in zip(results, (output_bar, h_n_bar), strict=True) if bar is not None
     ]
-    wanted = [a for a, wants in zip(aliases, ctx.needs_input_grad[3:], strict=True) if wants]
+    wanted = [a for a, wants_a in zip(aliases, wants, strict=True) if wants_a]
     found = iter(
         torch.autograd.grad(
             [r for r, _ in given], wanted, [bar for _, bar in given],
             create_graph=onward, allow_unused=True,
         )
     )  # fmt: skip
-    return [next(found) if wants else None for wants in ctx.needs_input_grad[3:]]
+    return [next(found) if wants_one else None for wants_one in wants]

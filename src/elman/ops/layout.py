@@ -78,15 +78,8 @@ def previous(x: Tensor, initial: Tensor, batch_sizes: Tensor | None, reverse: bo
     if batch_sizes is None:
         parts = (x[1:], initial[None]) if reverse else (initial[None], x[:-1])
         return torch.cat(parts)[: x.shape[0]]
-    step, row, offset = _coordinates(batch_sizes)
-    total = x.shape[0]
-    if reverse:
-        after = torch.cat([batch_sizes[1:], batch_sizes.new_zeros(1)])
-        start = offset + batch_sizes  # of the step after
-        index = torch.where(row < after[step], start[step] + row, total + row)
-    else:
-        start = offset - batch_sizes.roll(1)  # of the step before
-        index = torch.where(step > 0, start[step] + row, total + row)
+    begins, before, row = _before(batch_sizes, x.shape[0], reverse)
+    index = torch.where(begins, x.shape[0] + row, before)
     return torch.cat([x, initial]).index_select(0, index.to(x.device))
 
 
@@ -108,32 +101,32 @@ def outer_with_previous(
 
 def following(x: Tensor, batch_sizes: Tensor | None, reverse: bool) -> Tensor:
     """What the scan will see after each step: x_{t+1}, and zero where a row ends."""
-    rows = x.shape[1] if batch_sizes is None else _first_size(batch_sizes)
-    return previous(x, x.new_zeros(rows, *row_shape(x, batch_sizes)), batch_sizes, not reverse)
+    if batch_sizes is None:
+        return previous(x, x.new_zeros(x.shape[1:]), None, not reverse)
+    ends, after, _ = _before(batch_sizes, x.shape[0], not reverse)
+    index = torch.where(ends, x.shape[0], after)
+    return torch.cat([x, x.new_zeros(1, *x.shape[1:])]).index_select(0, index.to(x.device))
 
 
 def begun(x: Tensor, batch_sizes: Tensor | None, reverse: bool, rows: int) -> Tensor:
     """What x is at each row's first step, (rows, ...); zero for rows of length zero."""
-    if batch_sizes is None:
-        if x.shape[0] == 0:
-            return x.new_zeros(x.shape[1:])
-        return x[-1] if reverse else x[0]
-    live = _first_size(batch_sizes)
-    if reverse:
-        last = _last_rows(batch_sizes).to(x.device)
-        x = x.index_select(0, last)
-    else:
-        x = x[:live]
-    return x if live == rows else torch.cat([x, x.new_zeros(rows - live, *x.shape[1:])])
+    return _at_the_edge(x, x.new_zeros(rows, *row_shape(x, batch_sizes)), batch_sizes, reverse)
 
 
 def ended(x: Tensor, initial: Tensor, batch_sizes: Tensor | None, reverse: bool) -> Tensor:
     """What x is at each row's last step, (N, ...); `initial` for rows of length zero."""
-    if batch_sizes is None and x.shape[0] == 0:
-        return initial
-    live = initial.shape[0] if batch_sizes is None else _first_size(batch_sizes)
-    last = begun(x, batch_sizes, not reverse, live)
-    return last if live == initial.shape[0] else torch.cat([last, initial[live:]])
+    return _at_the_edge(x, initial, batch_sizes, not reverse)
+
+
+def _at_the_edge(x: Tensor, otherwise: Tensor, batch_sizes: Tensor | None, last: bool) -> Tensor:
+    """Each row's earliest or last step in x, and what is put in the place of rows without any."""
+    if x.shape[0] == 0:
+        return otherwise
+    if batch_sizes is None:
+        return x[-1] if last else x[0]
+    live, place = edge(batch_sizes, otherwise.shape[0], last)
+    live = live.view(-1, *[1] * (x.dim() - 1)).to(x.device)
+    return torch.where(live, x.index_select(0, place.to(x.device)), otherwise)
 
 
 def row_shape(x: Tensor, batch_sizes: Tensor | None) -> torch.Size:
@@ -141,22 +134,26 @@ def row_shape(x: Tensor, batch_sizes: Tensor | None) -> torch.Size:
     return x.shape[2:] if batch_sizes is None else x.shape[1:]
 
 
-def _first_size(batch_sizes: Tensor) -> int:
-    return int(batch_sizes[0]) if len(batch_sizes) else 0
-
-
-def _coordinates(batch_sizes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Of each packed row its step and its place in the step; of each step its first row."""
-    offset = batch_sizes.cumsum(0) - batch_sizes
-    step = torch.repeat_interleave(torch.arange(len(batch_sizes)), batch_sizes)
-    row = torch.arange(len(step)) - offset[step]
-    return step, row, offset
-
-
-def _last_rows(batch_sizes: Tensor) -> Tensor:
-    """Where each live row's last step lies."""
-    rows = torch.arange(_first_size(batch_sizes))
+def edge(batch_sizes: Tensor, rows: int, last: bool) -> tuple[Tensor, Tensor]:
+    """Which rows have any steps, and where the earliest or the last of each lies; both (rows,)."""
+    row = torch.arange(rows)
     # batch_sizes never increases, so row i lives as long as batch_sizes[t] > i
-    lengths = len(batch_sizes) - torch.searchsorted(batch_sizes.flip(0), rows, right=True)
+    lengths = len(batch_sizes) - torch.searchsorted(batch_sizes.flip(0), row, right=True)
     offset = batch_sizes.cumsum(0) - batch_sizes
-    return offset[lengths - 1] + rows
+    place = offset[(lengths - 1).clamp(min=0)] + row if last else row
+    return lengths > 0, torch.where(lengths > 0, place, 0)
+
+
+def _before(batch_sizes: Tensor, rows: int, reverse: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Of each of the packed rows whether it begins there, else where the scan comes from; its row.
+
+    Nothing here has a size that depends on what is in batch_sizes, so a compiler can follow.
+    """
+    offset = batch_sizes.cumsum(0) - batch_sizes  # of each step its first row
+    steps = torch.arange(len(batch_sizes))
+    step = torch.repeat_interleave(steps, batch_sizes, output_size=rows)
+    row = torch.arange(rows) - offset[step]
+    if reverse:
+        size = torch.cat([batch_sizes[1:], batch_sizes.new_zeros(1)])  # of the step after
+        return row >= size[step], (offset + batch_sizes)[step] + row, row
+    return step == 0, (offset - batch_sizes.roll(1))[step] + row, row

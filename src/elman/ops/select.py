@@ -7,7 +7,7 @@ signature, and with `serves(device, dtype)`: None where it can, otherwise why no
 import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from threading import local
 from types import ModuleType
 from typing import NamedTuple
 
@@ -20,8 +20,11 @@ BACKENDS = {
     "reference": "the plain loop, for reading and for checking the others",
 }
 
+#: In a backend's place: the registered operator, which runs where torch's dispatcher sends it.
+OPERATORS = "operators"
+
 _modules: dict[str, ModuleType] = {}
-_asked_for: ContextVar[str | None] = ContextVar("elman_backend", default=None)
+_of_this_thread = local()  # what torch.compile can read, as it cannot a ContextVar
 
 
 class Choice(NamedTuple):
@@ -32,12 +35,17 @@ class Choice(NamedTuple):
 
 
 def backend_module(name: str) -> ModuleType:
-    """The module of a backend, imported when first used."""
-    if name not in BACKENDS:
+    """The module of a backend, imported when first used; or that of the operators in a graph."""
+    if name not in BACKENDS and name != OPERATORS:
         raise ValueError(f"backend should be one of {', '.join(BACKENDS)}, got {name!r}")
     if name not in _modules:  # functools.cache would make torch.compile warn
         _modules[name] = importlib.import_module(f"elman.ops.{name}")
     return _modules[name]
+
+
+def asked_for() -> str | None:
+    """The backend that `use_backend` set in this thread, if it did."""
+    return getattr(_of_this_thread, "backend", None)
 
 
 def select(device: torch.device, dtype: torch.dtype, backend: str | None = None) -> Choice:
@@ -55,7 +63,7 @@ def select(device: torch.device, dtype: torch.dtype, backend: str | None = None)
     >>> select(torch.device("cpu"), torch.float32).backend in BACKENDS
     True
     """
-    wanted = backend or _asked_for.get()
+    wanted = backend or asked_for()
     if wanted is not None:
         problem = backend_module(wanted).serves(device, dtype)
         if problem:
@@ -72,15 +80,16 @@ def select(device: torch.device, dtype: torch.dtype, backend: str | None = None)
 
 @contextmanager
 def use_backend(name: str) -> Iterator[None]:
-    """Within this block every call that names no backend of its own uses this one.
+    """Within this block every call of this thread that names no backend of its own uses this one.
 
     >>> with use_backend("reference"):
     ...     select(torch.device("cpu"), torch.float32).reason
     'it was asked for by name'
     """
     backend_module(name)
-    token = _asked_for.set(name)
+    before = asked_for()
+    _of_this_thread.backend = name
     try:
         yield
     finally:
-        _asked_for.reset(token)
+        _of_this_thread.backend = before

@@ -1,0 +1,76 @@
+"""Rows of unequal length in a padded batch: packed for the recurrence, and back.
+
+Where torch's `pack_padded_sequence` asks for lengths from 1 on and ends a graph, this takes rows of
+no steps at all and is made of operators that torch.compile and torch.export can follow.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+
+_INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+
+
+class Packing(NamedTuple):
+    """Where the steps of a padded batch lie in a packed one.
+
+    Attributes:
+        place: of each packed row, its place in the padded batch taken as L·N rows, (rows,).
+        batch_sizes: rows at each of the L steps, (L,); 0 after the longest row has ended.
+        order: the rows of the batch, the longest first, (N,).
+    """
+
+    place: Tensor
+    batch_sizes: Tensor
+    order: Tensor
+
+    def pack(self, x: Tensor) -> PackedSequence:
+        """The steps that are there of x, padded, (L, N, ...) or (N, L, ...)."""
+        data = x.flatten(0, 1).index_select(0, self.place.to(x.device))
+        order = self.order.to(x.device)
+        return PackedSequence(data, self.batch_sizes, order, order.argsort())
+
+    def pad(self, data: Tensor, padded: torch.Size) -> Tensor:
+        """Packed rows in a batch of this shape, (L, N) or (N, L), with zeros where no step is."""
+        rows = data.new_zeros(padded[0] * padded[1], *data.shape[1:])
+        return rows.index_copy(0, self.place.to(data.device), data).unflatten(0, padded)
+
+
+def packing(lengths: Tensor, L: int, batch_first: bool = False) -> Packing:
+    """How to pack a padded batch.
+
+    Args:
+        lengths: steps of each row, integers (N,), checked.
+        L: steps of the padded batch.
+        batch_first: whether it is (N, L, ...) instead of (L, N, ...).
+
+    >>> packing(torch.tensor([1, 3, 0]), 4).batch_sizes
+    tensor([2, 1, 1, 0])
+    """
+    lengths = lengths.cpu()
+    N = lengths.shape[0]
+    order = lengths.argsort(descending=True, stable=True)
+    live = torch.arange(L)[:, None] < lengths[order]  # (L, N)
+    t, row = live.nonzero(as_tuple=True)
+    row = order[row]
+    return Packing(row * L + t if batch_first else t * N + row, live.sum(1), order)
+
+
+def check_lengths(lengths: Tensor, N: int, L: int) -> None:
+    """Refuse what is not N integers from 0 to L.
+
+    Raises:
+        ValueError: as it says.
+    """
+    if lengths.shape != (N,) or lengths.dtype not in _INTEGERS:
+        raise ValueError(
+            f"lengths should be {N} integers, got {lengths.dtype} of {tuple(lengths.shape)}"
+        )
+    if torch.compiler.is_compiling():  # what they are is known when the graph runs
+        fit = ((lengths >= 0) & (lengths <= L)).all()
+        torch._assert_async(fit, "lengths should lie between 0 and L")
+    elif N and not 0 <= int(lengths.min()) <= int(lengths.max()) <= L:
+        got = f"{int(lengths.min())} to {int(lengths.max())}"
+        raise ValueError(f"lengths should lie between 0 and L = {L}, got {got}")
