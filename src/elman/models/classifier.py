@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from elman.nn import RNN
 from elman.nn.lengths import check_lengths, packing
+from elman.ops import onnx
 
 
 class SequenceClassifier(nn.Module):
@@ -75,11 +76,20 @@ class SequenceClassifier(nn.Module):
         if lengths is None:
             _, h_n = self.rnn(self._vectors(input))
         else:
-            lengths = torch.as_tensor(lengths)
-            check_lengths(lengths, *input.shape[:2])
-            packed = packing(lengths, input.shape[1], batch_first=True).pack(input)
-            _, h_n = self.rnn(packed._replace(data=self._vectors(packed.data)))
+            h_n = self._read(input, torch.as_tensor(lengths))
         return self.linear(self.dropout(self._top(h_n)))
+
+    def _read(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """h_n after each row's own steps."""
+        N, L = x.shape[:2]
+        if not onnx.exporting():
+            check_lengths(lengths, N, L)
+            packed = packing(lengths, L, batch_first=True).pack(x)
+            return self.rnn(packed._replace(data=self._vectors(packed.data)))[1]
+        if self.embedding is not None:  # whatever stands beyond a row's length may be no token
+            beyond = torch.arange(L, device=x.device) >= lengths.to(x.device)[:, None]  # (N, L)
+            x = x.masked_fill(beyond, 0)
+        return self.rnn(self._vectors(x), lengths=lengths)[1]
 
     def _vectors(self, x: Tensor) -> Tensor:
         """What the RNN reads, (..., input_size): the input itself, or its tokens' embeddings."""

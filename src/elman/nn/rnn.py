@@ -1,10 +1,11 @@
 """The layer: `RNN`, in the place of torch.nn.RNN."""
 
+import functools
 import math
 import numbers
 import operator
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, overload
 
 import torch
@@ -14,6 +15,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from elman.nn.lengths import check_lengths, packing
 from elman.ops import layer as run_layer
+from elman.ops import onnx
 
 Lengths = Tensor | Sequence[int]
 #: The nonlinearities and the names torch gives the modes; identity is elman's own.
@@ -207,15 +209,26 @@ class RNN(nn.Module):
             what = "a PackedSequence" if isinstance(x, PackedSequence) else f"{x.dim()}-D"
             raise ValueError(f"RNN: lengths go with 3-D padded input, got {what}")
         N, L = x.shape[:2] if self.batch_first else (x.shape[1], x.shape[0])
+        if onnx.exporting():  # its node reads padded input
+            return self._forward_node(x, hx, lengths)
         check_lengths(lengths, N, L)
         plan = packing(lengths, L, self.batch_first)
         packed, h_n = self._forward_packed(plan.pack(x), hx)
         return plan.pad(packed.data, x.shape[:2]), h_n
 
+    def _forward_node(self, x: Tensor, hx: Tensor | None, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        run = functools.partial(onnx.layer, lengths=lengths)
+        if not self.batch_first:
+            return self._run(x, hx, run=run)
+        output, h_n = self._run(x.transpose(0, 1), hx, run=run)
+        return output.transpose(0, 1), h_n
+
     def _forward_packed(
         self, packed: PackedSequence, hx: Tensor | None
     ) -> tuple[PackedSequence, Tensor]:
         data, batch_sizes, sorted_indices, unsorted_indices = packed
+        if onnx.exporting():
+            onnx.refuse_packed(batch_sizes)
         if data.dim() != 2:
             raise RuntimeError(f"RNN: packed input should have 2-D data, got {data.dim()}-D")
         N = self._rows(packed, hx)
@@ -245,6 +258,7 @@ class RNN(nn.Module):
         h_0: Tensor | None,
         N: int | None = None,
         batch_sizes: Tensor | None = None,
+        run: Callable[..., tuple[Tensor, Tensor]] = run_layer,
     ) -> tuple[Tensor, Tensor]:
         """All layers over dense (L, N, H_in) or packed (rows, H_in) input, rows sorted."""
         weights = self.all_weights  # once: a parametrised weight is computed at each reading
@@ -258,7 +272,7 @@ class RNN(nn.Module):
             if k and self.dropout:
                 x = functional.dropout(x, self.dropout, self.training)
             initial = h_0 if len(weights) == D else h_0[k : k + D]
-            x, h_n = run_layer(x, initial, weights[k : k + D], self.nonlinearity, batch_sizes)
+            x, h_n = run(x, initial, weights[k : k + D], self.nonlinearity, batch_sizes)
             last.append(h_n)
         return x, last[0] if len(last) == 1 else torch.cat(last)  # (..., D·H_out)
 

@@ -8,6 +8,7 @@ derivative of a derivative is the same rule applied again.
 import inspect
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.autograd import Function
 
@@ -209,3 +210,42 @@ class LinearScan(Function):
 # torch binds the arguments to forward's signature at every call and would inspect it anew
 for _op in (Scan, LinearScan):
     _op.forward.__signature__ = inspect.signature(_op.forward)  # type: ignore[union-attr]
+
+
+def run_scan(*arguments: Any) -> Tensor:
+    """`Scan`, which torch.compile can follow too."""
+    if torch.compiler.is_compiling():
+        _leave_to_later()
+    return _scan(*arguments)
+
+
+def run_linear_scan(*arguments: Any) -> Tensor:
+    """`LinearScan`, likewise."""
+    if torch.compiler.is_compiling():
+        _leave_to_later()
+    return _linear_scan(*arguments)
+
+
+def _scan(*arguments: Any) -> Tensor:
+    states: Tensor = Scan.apply(*arguments)
+    return states
+
+
+def _linear_scan(*arguments: Any) -> Tensor:
+    states: Tensor = LinearScan.apply(*arguments)
+    return states
+
+
+def _leave_to_later() -> bool:
+    """Let torch.compile write the rules down unread, to run when it has a graph.
+
+    It reads no rule that has a forward mode, but runs it under all of torch.func's transforms.
+    That is said when it compiles: torch.compiler.allow_in_graph imports the compiler, which takes
+    seconds that importing elman should not.
+    """
+    torch.compiler.allow_in_graph([_scan, _linear_scan])
+    return True
+
+
+# what torch.compiler.assume_constant_result would mark: to be run where the compiler meets it
+_leave_to_later._dynamo_marked_constant = True  # type: ignore[attr-defined]

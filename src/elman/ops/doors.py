@@ -10,7 +10,7 @@ from torch.autograd import forward_ad
 
 from elman.ops import operators, reference
 from elman.ops.check import check_batch_sizes, check_tensors
-from elman.ops.derivatives import LinearScan, Scan
+from elman.ops.derivatives import run_linear_scan, run_scan
 from elman.ops.select import OPERATORS, asked_for, select
 
 _AUTOCAST_FROM = (torch.float32, torch.float16, torch.bfloat16)  # never float64, as in torch
@@ -70,7 +70,7 @@ def scan(
             return reference.scan(a, weight_hh, h_0, nonlinearity, batch_sizes, reverse)
         if chosen == OPERATORS and not transformed():
             return operators.scan(a, weight_hh, h_0, nonlinearity, batch_sizes, reverse)
-        return _scan(a, weight_hh, h_0, nonlinearity, batch_sizes, reverse, chosen)
+        return run_scan(a, weight_hh, h_0, nonlinearity, batch_sizes, reverse, chosen)
 
 
 def linear_scan(
@@ -116,20 +116,7 @@ def linear_scan(
             return reference.linear_scan(x, weight, s_0, p, q, e, batch_sizes, reverse)
         if chosen == OPERATORS and not transformed():
             return operators.linear_scan(x, weight, s_0, p, q, e, batch_sizes, reverse)
-        return _linear_scan(x, weight, s_0, p, q, e, batch_sizes, reverse, chosen)
-
-
-# torch.compile writes these down as they are and runs the rules later, in forward mode too
-
-
-@torch.compiler.allow_in_graph  # type: ignore[untyped-decorator]
-def _scan(*arguments: Any) -> Tensor:
-    return Scan.apply(*arguments)
-
-
-@torch.compiler.allow_in_graph  # type: ignore[untyped-decorator]
-def _linear_scan(*arguments: Any) -> Tensor:
-    return LinearScan.apply(*arguments)
+        return run_linear_scan(x, weight, s_0, p, q, e, batch_sizes, reverse, chosen)
 
 
 def traced() -> bool:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn import functional
 
-from elman.ops import cpu, operators, reference
+from elman.ops import cpu, onnx, operators, reference
 from elman.ops.check import check_batch_sizes
 from elman.ops.doors import autocast, scan, traced, transformed
 from elman.ops.layout import ended
@@ -47,6 +47,8 @@ def layer(
     >>> output.shape, h_n
     (torch.Size([3, 1, 2]), tensor([[[1., 1.]]]))
     """
+    if onnx.exporting():
+        return onnx.layer(x, h_0, weights, nonlinearity, batch_sizes)
     if batch_sizes is not None:
         check_batch_sizes(batch_sizes, x, h_0[0])
     flat = [tensor for direction in weights for tensor in direction]
