@@ -83,6 +83,12 @@ def test_together_they_go_on_as_if_never_stopped(together):
     assert 0 < first["resumed"]["steps"] < 3 * STEPS
 
 
+def test_no_thread_outlives_the_group(together):
+    """Such a thread may abort the process as it ends."""
+    _, found = together
+    assert [f["threads left"] for f in found] == [[], []]
+
+
 def test_one_process_alone_is_the_plain_case():
     model = torch.nn.Linear(1, 1)
     rows = torch.arange(3).numpy()

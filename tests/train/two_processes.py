@@ -57,6 +57,11 @@ def resumed(folder):
     )
 
 
+def threads():
+    """The names of this process's threads, where the system tells."""
+    return [task.read_text().strip() for task in Path("/proc/self/task").glob("*/comm")]
+
+
 def main():
     """Train together; leave what came of it in FOLDER/RANK.json."""
     folder = Path(sys.argv[1])
@@ -78,7 +83,9 @@ def main():
         found["carried"] = outcome(lesson, train(lesson, PLAN, checkpoint=place))
         found["written"] = place.written
         found["resumed"] = resumed(folder)
-        (folder / f"{rank()}.json").write_text(json.dumps(found))
+        place = folder / f"{rank()}.json"
+    found["threads left"] = [name for name in threads() if "gloo" in name]
+    place.write_text(json.dumps(found))
 
 
 if __name__ == "__main__":

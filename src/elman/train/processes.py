@@ -45,6 +45,10 @@ def joined(device: str) -> Iterator[None]:
                 f"({torch.cuda.device_count()}); start fewer"
             )
         torch.cuda.set_device(local)
+    # torch's optimizers import it at their first step. Imported after the group was made, it keeps
+    # the group's threads alive (2.13), and now and then these abort the process as it ends.
+    import torch._dynamo  # noqa: F401
+
     distributed.init_process_group("nccl" if on_gpu else "gloo")
     try:
         yield
