@@ -4,6 +4,7 @@ Started by `torchrun`, which gives each process its number; one process alone is
 and never touches `torch.distributed`.
 """
 
+import importlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,7 +48,7 @@ def joined(device: str) -> Iterator[None]:
         torch.cuda.set_device(local)
     # torch's optimizers import it at their first step. Imported after the group was made, it keeps
     # the group's threads alive (2.13), and now and then these abort the process as it ends.
-    import torch._dynamo  # noqa: F401
+    importlib.import_module("torch._dynamo")
 
     distributed.init_process_group("nccl" if on_gpu else "gloo")
     try:
