@@ -246,11 +246,11 @@ class RNN(nn.Module):
         """N, with the rows of length zero that `lengths` may have brought."""
         if packed.sorted_indices is not None:
             return packed.sorted_indices.shape[0]
-        first = int(packed.batch_sizes[0])
         if hx is None or not torch.compiler.is_compiling():
-            return first
-        torch._check(first == hx.shape[1], lambda: "RNN: hx has another N than the packed input")
-        return hx.shape[1]
+            return int(packed.batch_sizes[0])
+        N = hx.shape[1]  # of which a compiler knows what it does not of a number in a tensor
+        torch._assert_async(packed.batch_sizes[0] == N, "RNN: hx has another N than the input")
+        return N
 
     def _run(
         self,

@@ -183,15 +183,14 @@ def _add_at_the_ends(
     h_bar: Tensor, last_bar: Tensor, batch_sizes: Tensor | None, reverse: bool
 ) -> Tensor:
     """Add, in place, what arrives at each row's last state; give back the rows of length zero's."""
+    if len(h_bar) == 0:
+        return last_bar
     if batch_sizes is None:
-        if len(h_bar) == 0:
-            return last_bar
         h_bar[0 if reverse else -1] += last_bar
         return torch.zeros_like(last_bar)
     live, place = edge(batch_sizes, len(last_bar), not reverse)
     live, place = live[:, None].to(h_bar.device), place.to(h_bar.device)
-    if len(h_bar) > 0:
-        h_bar.index_add_(0, place, torch.where(live, last_bar, 0))
+    h_bar.index_add_(0, place, torch.where(live, last_bar, 0))
     return torch.where(live, 0, last_bar)
 
 
