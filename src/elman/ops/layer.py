@@ -47,16 +47,13 @@ def layer(
     >>> output.shape, h_n
     (torch.Size([3, 1, 2]), tensor([[[1., 1.]]]))
     """
-    if onnx.exporting():
-        return onnx.layer(x, h_0, weights, nonlinearity, batch_sizes)
+    if torch.compiler.is_compiling():
+        return _for_a_graph(x, h_0, weights, nonlinearity, batch_sizes)
     if batch_sizes is not None:
         check_batch_sizes(batch_sizes, x, h_0[0])
     flat = [tensor for direction in weights for tensor in direction]
     tensors = (x, h_0, *flat)
     bias = len(weights[0]) == 4
-    if torch.compiler.is_compiling() and _plain(x) and asked_for() is None:
-        number = cpu.NUMBERS[nonlinearity]
-        return torch.ops.elman.layer.default(x, h_0, flat, bias, number, batch_sizes)
     if not _in_one_piece(tensors):
         _check_devices(tensors)
         return _composed(x, h_0, weights, nonlinearity, batch_sizes)
@@ -65,21 +62,34 @@ def layer(
     return cpu.layer(x, h_0, flat, bias, nonlinearity, batch_sizes)
 
 
-def _plain(x: Tensor) -> bool:
-    """A dtype the kernels have, and nothing around that changes what a call means."""
-    return x.dtype in cpu.OWN and not transformed() and not autocast(x)
-
-
 def _in_one_piece(tensors: tuple[Tensor, ...]) -> bool:
-    """Whether the kernels' own layer serves: a plain call on the CPU, to be run at once."""
+    """Whether the kernels' own layer serves: a plain call, in a dtype they have."""
     x = tensors[0]
     return (
-        _plain(x)
+        x.dtype in cpu.OWN
         and all(t.is_cpu for t in tensors)
+        and not torch.is_autocast_enabled("cpu")
+        and not transformed()
         and not traced()
-        and not torch.compiler.is_compiling()
         and select(x.device, x.dtype).backend == "cpu"
     )
+
+
+def _for_a_graph(
+    x: Tensor,
+    h_0: Tensor,
+    weights: Sequence[Sequence[Tensor]],
+    nonlinearity: str,
+    batch_sizes: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """What torch.compile or an export should write down: one node, where that says it all."""
+    if onnx.exporting():
+        return onnx.layer(x, h_0, weights, nonlinearity, batch_sizes)
+    if x.dtype not in cpu.OWN or autocast(x) or transformed() or asked_for():
+        return _composed(x, h_0, weights, nonlinearity, batch_sizes)
+    flat = [tensor for direction in weights for tensor in direction]
+    bias, number = len(weights[0]) == 4, cpu.NUMBERS[nonlinearity]
+    return torch.ops.elman.layer.default(x, h_0, flat, bias, number, batch_sizes)
 
 
 def _batched(bar: Tensor | None) -> bool:
@@ -198,12 +208,13 @@ def _gradients(
     if torch.is_grad_enabled() or batched or transformed():  # to be transformed themselves
         tensors, loop = [x, h_0, *weights], reference.scan if batched else scan
         return _differentiable(kind, tensors, batch_sizes, output_bar, h_n_bar, loop, wants)
-    wanted = wants[0], wants[1], any(wants[2:])
-    found = cpu.layer_backward(
+    wants_x, wants_h_0, *wants_weights = wants
+    wanted = wants_x, wants_h_0, any(wants_weights)
+    x_bar, h_0_bar, *weight_bars = cpu.layer_backward(
         output_bar, h_n_bar, x, h_0, output, weights, kind[1], kind[0], batch_sizes, wanted
     )
-    here = *wanted[:2], *[wanted[2]] * len(weights)
-    return [bar if wants else None for bar, wants in zip(found, here, strict=True)]
+    bars = x_bar if wants_x else None, h_0_bar if wants_h_0 else None
+    return [*bars, *(weight_bars if wanted[2] else [None] * len(weights))]
 
 
 def _differentiable(
