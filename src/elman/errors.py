@@ -13,7 +13,7 @@ class DataError(ElmanError, ValueError):
 
 
 class RunDirectoryError(ElmanError, ValueError):
-    """A run directory is missing, damaged, or of another task or version."""
+    """A run directory or an ONNX file is missing, damaged, or of another task or version."""
 
 
 class SettingError(ElmanError, ValueError):

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import nn
 
 from elman.errors import SettingError
 
@@ -19,6 +20,11 @@ def seeded(seed: int, device: str) -> Iterator[torch.device]:
     with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
         torch.default_generator.manual_seed(seed)
         yield place
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """Where the weights of a network lie; the CPU where torch does not have them."""
+    return next((p.device for p in network.parameters()), torch.device("cpu"))
 
 
 def found_device(name: str) -> torch.device:

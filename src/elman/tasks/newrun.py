@@ -98,7 +98,7 @@ def training_run(path: str | Path, resume: bool = False) -> Iterator[NewRun]:
             run.resume = there[0] if there else None
             run.finished = there == [last] and _is_run(run.target)
         elif run.checkpoint in there:
-            run.kept = _free_name(folder / "unfinished", ".safetensors")
+            run.kept = free_name(folder / "unfinished", ".safetensors")
             run.checkpoint.rename(run.kept)
         yield run
         if not run.unchanged:
@@ -133,7 +133,7 @@ def _staged(path: Path) -> Iterator[NewRun]:
     with _writing(path):
         _check_place(path)
         target = path.resolve()
-        run = NewRun(target, _partial(target))
+        run = NewRun(target, partial_place(target))
         run.staging.mkdir(parents=True)
         try:
             yield run
@@ -166,7 +166,8 @@ def _locked(folder: Path) -> Iterator[None]:
                 place.rmdir()  # only where it is empty
 
 
-def _partial(target: Path) -> Path:
+def partial_place(target: Path) -> Path:
+    """A hidden name beside a place, of this process alone, to write under until all is there."""
     return target.with_name(f".{target.name}.partial-{os.getpid()}-{uuid4().hex[:8]}")
 
 
@@ -174,11 +175,12 @@ def _clear_partials(target: Path) -> None:
     """Remove what processes left that were killed while they wrote; not a run that is whole."""
     for place in target.parent.glob(f".{glob.escape(target.name)}.partial-*-*"):
         number = place.name.split("-")[-2]
-        if number.isdigit() and not _is_alive(int(number)) and not _is_run(place):
+        if number.isdigit() and not is_alive(int(number)) and not _is_run(place):
             shutil.rmtree(place, ignore_errors=True)
 
 
-def _is_alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
+    """Whether a process of this number is there."""
     if os.name == "nt":
         return True  # asking would end it
     try:
@@ -238,8 +240,8 @@ def _commit(run: NewRun) -> None:
         (run.staging / _FOLDER).mkdir()
         shutil.copyfile(run.checkpoint, run.staging / _FOLDER / _LAST)
     for file in run.staging.rglob("*"):
-        _sync(file)
-    _sync(run.staging)
+        sync(file)
+    sync(run.staging)
     for attempt in range(10):  # another process may put a run there between two lines
         try:
             _move(run)
@@ -252,7 +254,7 @@ def _commit(run: NewRun) -> None:
                     f"{run.target}: cannot be put in place: {error.strerror}; the new run is "
                     f"whole in {run.staging}"
                 ) from error
-    _sync(run.target.parent)
+    sync(run.target.parent)
 
 
 def _move(run: NewRun) -> None:
@@ -261,7 +263,7 @@ def _move(run: NewRun) -> None:
     if begun:  # the place holds our checkpoint alone: files one by one, config.json last
         _move_files(run.staging, target)
     elif target.is_dir() and any(target.iterdir()):
-        aside = _free_name(target)
+        aside = free_name(target)
         target.rename(aside)
         run.moved_aside = aside
         run.staging.rename(target)
@@ -281,17 +283,19 @@ def _move_files(source: Path, target: Path) -> None:
     files = [path.relative_to(source) for path in source.rglob("*") if path.is_file()]
     for name in sorted(files, key=lambda name: name == Path("config.json")):
         (source / name).replace(target / name)
-    _sync(target)
+    sync(target)
 
 
-def _free_name(target: Path, suffix: str = "") -> Path:
+def free_name(target: Path, suffix: str = "") -> Path:
+    """The first of target.bak-1, target.bak-2, ..., with the suffix, that is not there."""
     number = 1
     while (aside := target.with_name(f"{target.name}.bak-{number}{suffix}")).exists():
         number += 1
     return aside
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Let what was written stay through a loss of power."""
     if os.name == "nt" and path.is_dir():
         return  # Windows cannot open a directory
     descriptor = os.open(path, os.O_RDONLY)

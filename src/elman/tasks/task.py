@@ -21,6 +21,11 @@ from elman.errors import (
 )
 from elman.tasks import newrun, rundir
 from elman.tasks.config import About, RunConfig, first_problem
+from elman.tasks.documents import CONFIG, Documents, packed, read_config
+from elman.tasks.onnx.export import Exported, export
+from elman.tasks.onnx.file import opened
+from elman.tasks.onnx.ports import Ports
+from elman.tasks.onnx.runtime import RuntimeNetwork
 from elman.tasks.settings import Settings
 from elman.train import Checkpoint, History, Lesson, Report, train
 
@@ -87,25 +92,18 @@ class Task(ABC, Generic[S, C]):
 
         Raises:
             NotFittedError: before `fit` or `load`.
-            RunDirectoryError: `path` holds something else, or cannot be written.
+            RunDirectoryError: `path` holds something else, or cannot be written; or the model was
+                read from an ONNX file.
         """
-        self._check_fitted()
+        self._check_in_torch("save it")
         with newrun.new_run(path) as run:
             self.write(run.staging)
         return run.target
 
     def write(self, directory: Path) -> None:
         """Write the files of a run into an empty directory; `save` does it safely."""
-        self._check_fitted()
-        config = self._config(
-            settings=self.settings_.model_dump(),
-            about=self.about,
-            versions={
-                "elman": elman.__version__,
-                "torch": torch.__version__,
-                "python": platform.python_version(),
-            },
-        )
+        self._check_in_torch("write it")
+        config = self._new_config()
         rundir.write_files(
             directory,
             config,
@@ -115,12 +113,45 @@ class Task(ABC, Generic[S, C]):
             self._page(config),
         )
 
+    def _new_config(self) -> C:
+        return self._config(
+            settings=self.settings_.model_dump(),
+            about=self.about,
+            versions={
+                "elman": elman.__version__,
+                "torch": torch.__version__,
+                "python": platform.python_version(),
+            },
+        )
+
+    def to_onnx(self, path: str | Path) -> Exported:
+        """Write one ONNX file that `load` and `elman predict` can use, and any ONNX Runtime.
+
+        Any number of rows and steps goes through it. Its metadata holds config.json and
+        vocab.json or scaling.json as a run directory has them. Before it is put in its place
+        ONNX Runtime is held against torch on inputs of many sizes. An older file of that name is
+        moved aside to NAME.bak-1.onnx, NAME.bak-2.onnx, ...
+
+        Returns:
+            What goes in and comes out, the largest difference found, and other facts.
+
+        Raises:
+            NotFittedError: before `fit` or `load`.
+            RunDirectoryError: it cannot be written, or ONNX Runtime answers otherwise than torch;
+                or the model was itself read from an ONNX file.
+            SettingError: the name does not end with .onnx, or a package is missing (extra "onnx").
+            TrainingError: the network's numbers are not finite.
+        """
+        self._check_in_torch("export it")
+        documents = packed(self._new_config(), self._documents())
+        return export(Path(path), self.model_, self._ports(), documents, f"elman {self.task}")
+
     def is_told_in(self, path: Path) -> bool:
         """Whether a run directory says the same of where the model comes from and how good it is,
         but for the command that made it.
         """
         try:
-            there = rundir.read_config(path, self._config_type).about
+            there = read_config(rundir.RunDirectory(path), self._config_type).about
         except RunDirectoryError:
             return False
         return there.model_dump(exclude={"command"}) == self.about.model_dump(exclude={"command"})
@@ -128,6 +159,9 @@ class Task(ABC, Generic[S, C]):
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Read a run directory. The network is on the CPU, wherever it was trained.
+
+        Of an ONNX file that `to_onnx` wrote, ONNX Runtime runs the network. Such a model answers
+        as any other; it has no weights to save or to export.
 
         Raises:
             RunDirectoryError: it is missing, damaged, or of another task or version.
@@ -144,26 +178,27 @@ class Task(ABC, Generic[S, C]):
     @classmethod
     def _load(cls, path: Path) -> Self:
         loaded = cls()
-        config = rundir.read_config(path, loaded._config_type)
+        documents = opened(path)
+        config = read_config(documents, loaded._config_type)
         try:
             loaded.settings_ = loaded.set_params(**config.settings)._checked_settings()
         except SettingError as error:
-            raise rundir.damaged(path / "config.json", str(error)) from None
+            raise documents.damaged(CONFIG, str(error)) from None
         if lost := sorted(set(cls._names()) - set(config.settings)):
-            raise rundir.damaged(path / "config.json", f"settings: {lost[0]} is missing")
-        loaded._restore(path, config)
-        with torch.device("meta"):  # shapes only: nothing is drawn, nothing allocated
-            model = loaded._new_network()
-        weights = rundir.read_weights(path, config, model.state_dict())
-        model.load_state_dict(weights, assign=True)
-        loaded.model_ = model.eval()
-        loaded.history_ = History(rundir.read_records(path))
+            raise documents.damaged(CONFIG, f"settings: {lost[0]} is missing")
+        loaded._restore(documents, config)
+        loaded.model_ = documents.network(config, loaded._new_network, loaded._ports())
+        loaded.history_ = History(documents.records())
         loaded.about = config.about
         return loaded
 
     @abstractmethod
     def _new_network(self) -> nn.Module:
         """The network of `settings_` and of what was learned of the data, with new weights."""
+
+    @abstractmethod
+    def _ports(self) -> Ports:
+        """What goes into the network and comes out of it, for ONNX."""
 
     @abstractmethod
     def _config(self, **shared: Any) -> C:
@@ -174,7 +209,7 @@ class Task(ABC, Generic[S, C]):
         """What else was learned, as JSON by file name."""
 
     @abstractmethod
-    def _restore(self, path: Path, config: C) -> None:
+    def _restore(self, documents: Documents, config: C) -> None:
         """Take back what `_config` and `_documents` gave."""
 
     @abstractmethod
@@ -197,6 +232,14 @@ class Task(ABC, Generic[S, C]):
         if not hasattr(self, "model_"):
             name = type(self).__name__
             raise NotFittedError(f"this {name} knows nothing yet; call fit, or {name}.load")
+
+    def _check_in_torch(self, what: str) -> None:
+        self._check_fitted()
+        if isinstance(self.model_, RuntimeNetwork):
+            raise RunDirectoryError(
+                f"{self.model_.name}: an ONNX file can only be run; to {what}, load the run "
+                "directory that it was exported from"
+            )
 
     def _learn(
         self,

@@ -22,8 +22,10 @@ from elman.tasks.classify.readers import (
     restored_reader,
 )
 from elman.tasks.config import About, ClassifierConfig
-from elman.tasks.devices import seeded
+from elman.tasks.devices import device_of, seeded
+from elman.tasks.documents import Documents
 from elman.tasks.fingerprint import digest
+from elman.tasks.onnx.ports import Port, Ports
 from elman.tasks.settings import ClassifierSettings
 from elman.tasks.task import Task, rnn_in_words
 from elman.train import Report
@@ -87,7 +89,6 @@ class Classifier(Task[ClassifierSettings, ClassifierConfig]):
     _settings_type = ClassifierSettings
     _config_type = ClassifierConfig
     _estimator_type = "classifier"  # for scikit-learn before 1.6
-    model_: SequenceClassifier
     reader_: Reader
     classes_: np.ndarray
 
@@ -218,7 +219,7 @@ class Classifier(Task[ClassifierSettings, ClassifierConfig]):
         encoded = self.reader_.encode(X)
         probabilities = np.zeros((len(encoded), len(self.classes_)))
         self.model_.eval()
-        device = self.model_.linear.weight.device
+        device = device_of(self.model_)
         with torch.inference_mode():
             for rows in batches_by_length(list(map(len, encoded)), 256):
                 x, lengths = batch_of([encoded[i] for i in rows])
@@ -272,6 +273,13 @@ class Classifier(Task[ClassifierSettings, ClassifierConfig]):
     def _new_network(self) -> SequenceClassifier:
         return new_network(self.settings_, self.reader_, len(self.classes_))
 
+    def _ports(self) -> Ports:
+        says = "steps of each row, from 0 to L; what lies beyond is not read"
+        lengths = Port("lengths", "int64", ("N",), says, most="L", left_out="L")
+        said = "of each of config.json's classes, before softmax"
+        scores = Port("scores", "float32", ("N", len(self.classes_)), said)
+        return Ports((self.reader_.port(), lengths), (scores,))
+
     def _config(self, **shared: Any) -> ClassifierConfig:
         return ClassifierConfig(
             classes=self.classes_.tolist(), reader=self.reader_.facts(), **shared
@@ -280,9 +288,9 @@ class Classifier(Task[ClassifierSettings, ClassifierConfig]):
     def _documents(self) -> dict[str, Any]:
         return self.reader_.documents()
 
-    def _restore(self, path: Path, config: ClassifierConfig) -> None:
+    def _restore(self, documents: Documents, config: ClassifierConfig) -> None:
         self.classes_ = np.array(config.classes)
-        self.reader_ = restored_reader(path, config, self.settings_)
+        self.reader_ = restored_reader(documents, config, self.settings_)
 
     def _page(self, config: ClassifierConfig) -> str:
         return classifier_page(config, self.history_, self.describe())

@@ -14,10 +14,17 @@ from torch import Tensor
 
 from elman.data import Vocabulary, pad
 from elman.errors import DataError
-from elman.tasks import rundir
 from elman.tasks.classify.encoder import Encoder
 from elman.tasks.classify.inputs import as_sequences, as_texts
 from elman.tasks.config import ClassifierConfig
+from elman.tasks.documents import (
+    CONFIG,
+    VOCABULARY,
+    Documents,
+    read_scaling,
+    read_vocabulary,
+)
+from elman.tasks.onnx.ports import Port
 from elman.tasks.settings import ClassifierSettings
 
 # wide vectors are brought to the length of an embedding's, 8: where each number of 768 has a spread
@@ -48,6 +55,11 @@ class TextReader:
     def encode(self, X: Sequence[Any], keep: bool = False) -> Encoded:
         """The ids of each text."""
         return [self.vocabulary.encode(text) for text in as_texts(X)]
+
+    def port(self) -> Port:
+        """The same for ONNX."""
+        says = "token ids: 1 for the first of vocab.json, and so on, 0 for every other"
+        return Port("input", "int64", ("N", "L"), says, most=len(self.vocabulary) - 1)
 
     def describe(self) -> str:
         """What it gives the network."""
@@ -91,6 +103,11 @@ class NumberReader:
             for sequence in as_sequences(X, len(self.mean))
         ]
 
+    def port(self) -> Port:
+        """The same for ONNX."""
+        says = f"(value - mean) / scale, those of scaling.json{_in_words(len(self.mean))}"
+        return Port("input", "float32", ("N", "L", len(self.mean)), says)
+
     def describe(self) -> str:
         """What it gives the network."""
         return "numbers" if len(self.mean) == 1 else f"{len(self.mean)} numbers a step"
@@ -125,6 +142,12 @@ class EncoderReader:
         """The vectors of each text, float32 (L, width); `keep` for texts that will come again."""
         return self.encoder.vectors(as_texts(X), cache=keep)
 
+    def port(self) -> Port:
+        """The same for ONNX."""
+        width = self.encoder.width
+        says = f"token vectors of the encoder{_in_words(width)}"
+        return Port("input", "float32", ("N", "L", width), says, spread=_factor(width))
+
     def describe(self) -> str:
         """What it gives the network."""
         return f"token vectors of {Path(self.encoder.name).name}, {self.encoder.width} wide"
@@ -144,9 +167,18 @@ def batch_of(encoded: Encoded) -> tuple[Tensor, Tensor]:
     Vectors wider than 64 are scaled by 8/√width.
     """
     x, lengths = pad(encoded)
-    if x.dim() == 3 and x.shape[2] > _LENGTH**2:
-        x *= _LENGTH / x.shape[2] ** 0.5
+    if x.dim() == 3 and (factor := _factor(x.shape[2])) < 1:
+        x *= factor
     return x, lengths
+
+
+def _factor(width: int) -> float:
+    """What vectors of that width are multiplied by."""
+    return _LENGTH / width**0.5 if width > _LENGTH**2 else 1.0
+
+
+def _in_words(width: int) -> str:
+    return f", times {_LENGTH:.0f}/√{width}" if _factor(width) < 1 else ""
 
 
 Reader = TextReader | NumberReader | EncoderReader
@@ -164,20 +196,22 @@ def reader_for(X: Sequence[Any], settings: ClassifierSettings) -> Reader:
     return NumberReader(mean, np.where(changes, spread, 1.0))
 
 
-def restored_reader(path: Path, config: ClassifierConfig, settings: ClassifierSettings) -> Reader:
-    """The reader that was saved with a run."""
+def restored_reader(
+    documents: Documents, config: ClassifierConfig, settings: ClassifierSettings
+) -> Reader:
+    """The reader that was saved with a model."""
     kind = config.reader.get("kind")
     if kind == "text":
         try:
-            tokens = rundir.read_vocabulary(path, config)
+            tokens = read_vocabulary(documents, config)
             return TextReader(Vocabulary(tokens, settings.level, settings.level == "word"))
         except DataError as error:
-            raise rundir.damaged(path / "vocab.json", str(error)) from None
+            raise documents.damaged(VOCABULARY, str(error)) from None
     if kind == "numbers":
-        mean, scale = rundir.read_scaling(path, config)
+        mean, scale = read_scaling(documents, config)
         return NumberReader(mean, scale)
     if kind == "encoder" and settings.encoder is not None:
         sha256, width = config.reader.get("sha256"), config.reader.get("width")
         if isinstance(sha256, str) and type(width) is int and 1 <= width <= 16384:
             return EncoderReader(Encoder(settings.encoder, sha256, width))
-    raise rundir.damaged(path / "config.json", f"it has no reader of the kind {kind!r}")
+    raise documents.damaged(CONFIG, f"it has no reader of the kind {kind!r}")

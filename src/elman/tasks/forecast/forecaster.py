@@ -8,11 +8,11 @@ import torch
 
 from elman.errors import DataError, SettingError
 from elman.models import SequenceRegressor
-from elman.tasks import rundir
 from elman.tasks.config import About, ForecasterConfig, Learned
-from elman.tasks.devices import seeded
+from elman.tasks.devices import device_of, seeded
+from elman.tasks.documents import SCALING, Documents, read_document
 from elman.tasks.fingerprint import digest
-from elman.tasks.forecast.frame import Frame
+from elman.tasks.forecast.frame import Frame, input_size
 from elman.tasks.forecast.inputs import (
     SPARE,
     TooShortError,
@@ -26,6 +26,7 @@ from elman.tasks.forecast.lesson import ForecasterLesson, new_network
 from elman.tasks.forecast.live import Live
 from elman.tasks.forecast.naive import followed
 from elman.tasks.forecast.page import forecaster_page
+from elman.tasks.onnx.ports import Port, Ports, stateful
 from elman.tasks.settings import ForecasterSettings
 from elman.tasks.task import Task, rnn_in_words
 from elman.train import Report
@@ -86,7 +87,6 @@ class Forecaster(Task[ForecasterSettings, ForecasterConfig]):
     task = "forecast"
     _settings_type = ForecasterSettings
     _config_type = ForecasterConfig
-    model_: SequenceRegressor
     frame_: Frame
     residuals_: np.ndarray
     later_: np.ndarray
@@ -233,7 +233,7 @@ class Forecaster(Task[ForecasterSettings, ForecasterConfig]):
             )
         self.model_.eval()
         with torch.inference_mode():
-            x = torch.from_numpy(self.frame_.inputs(y)).to(self.model_.linear.weight.device)
+            x = torch.from_numpy(self.frame_.inputs(y)).to(device_of(self.model_))
             said, _ = self.model_(x[None])
         return self.frame_.forecasts(y, said[0].double().cpu().numpy())
 
@@ -360,6 +360,14 @@ class Forecaster(Task[ForecasterSettings, ForecasterConfig]):
     def _new_network(self) -> SequenceRegressor:
         return new_network(self.settings_, self.frame_.seasons)
 
+    def _ports(self) -> Ports:
+        of, C = self.settings_, len(self.columns_)
+        F = input_size(of.horizon, self.frame_.seasons)
+        x = Port("x", "float32", ("N", "L", F), "the changes, over scaling.json's input_scale")
+        said = f"(steps ahead, columns) {of.horizon} x {C}: to add, times scaling.json's scale"
+        y = Port("y", "float32", ("N", "L", of.horizon * C), said)
+        return stateful(x, y, of.num_layers, of.hidden_size)
+
     def _config(self, **shared: Any) -> ForecasterConfig:
         return ForecasterConfig(columns=self.columns_, learned=self.learned_, **shared)
 
@@ -368,8 +376,8 @@ class Forecaster(Task[ForecasterSettings, ForecasterConfig]):
         own = {"step": self._step.tolist(), "residuals": residuals, "later": later}
         return {"scaling.json": {**self.frame_.as_dict(), **own}}
 
-    def _restore(self, path: Path, config: ForecasterConfig) -> None:
-        raw = rundir.read_document(path, "scaling.json", config)
+    def _restore(self, documents: Documents, config: ForecasterConfig) -> None:
+        raw = read_document(documents, SCALING, config)
         horizon, C = self.settings_.horizon, len(config.columns)
         try:
             self.frame_ = Frame.from_dict(raw, horizon, C)
@@ -379,12 +387,12 @@ class Forecaster(Task[ForecasterSettings, ForecasterConfig]):
                 for name in ("residuals", "later")
             )
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise rundir.damaged(path / "scaling.json", str(error)) from None
+            raise documents.damaged(SCALING, str(error)) from None
         if self._step.shape != (C,) or not (np.isfinite(self._step) & (self._step >= 0)).all():
-            raise rundir.damaged(path / "scaling.json", f"step should be {C} numbers from 0 on")
+            raise documents.damaged(SCALING, f"step should be {C} numbers from 0 on")
         errors = np.concatenate([self.residuals_, self.later_])
         if (errors < 0).any() or np.isinf(errors).any() or np.isnan(errors).all(0).any():
-            raise rundir.damaged(path / "scaling.json", "residuals should be numbers from 0 on")
+            raise documents.damaged(SCALING, "residuals should be numbers from 0 on")
         self.columns_, self.learned_ = config.columns, config.learned
 
     def _page(self, config: ForecasterConfig) -> str:

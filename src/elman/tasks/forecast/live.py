@@ -4,17 +4,17 @@ from collections import deque
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from elman.errors import DataError
-from elman.models import SequenceRegressor
+from elman.tasks.devices import device_of
 from elman.tasks.forecast.frame import Frame
 
 
 class Live:
     """Reads a series row by row; see `Forecaster.live`."""
 
-    def __init__(self, model: SequenceRegressor, frame: Frame) -> None:
+    def __init__(self, model: nn.Module, frame: Frame) -> None:
         self._model, self._frame = model, frame
         self.reset()
 
@@ -36,7 +36,7 @@ class Live:
             )
         self._rows.append(row)
         y = np.stack(self._rows)
-        device = self._model.linear.weight.device
+        device = device_of(self._model)
         with torch.inference_mode():
             x = torch.from_numpy(self._frame.inputs(y)[None, -1:]).to(device)
             said, self._state = self._model(x, self._state)

@@ -12,9 +12,9 @@ import torch
 from elman.data import Vocabulary
 from elman.errors import DataError
 from elman.models import LanguageModel
-from elman.tasks import rundir
 from elman.tasks.config import About, GeneratorConfig
 from elman.tasks.devices import seeded
+from elman.tasks.documents import VOCABULARY, Documents, read_document, read_vocabulary
 from elman.tasks.fingerprint import digest
 from elman.tasks.generate.corpus import (
     ids_of,
@@ -28,6 +28,7 @@ from elman.tasks.generate.lesson import GeneratorLesson, new_network, total_nats
 from elman.tasks.generate.page import generator_page
 from elman.tasks.generate.sampling import check_sampling, not_finite
 from elman.tasks.generate.writing import Showing, check_request, written
+from elman.tasks.onnx.ports import Port, Ports, stateful
 from elman.tasks.settings import GeneratorSettings
 from elman.tasks.task import Task, rnn_in_words
 from elman.train import Report
@@ -102,7 +103,6 @@ class Generator(Task[GeneratorSettings, GeneratorConfig]):
     task = "generate"
     _settings_type = GeneratorSettings
     _config_type = GeneratorConfig
-    model_: LanguageModel
     vocabulary_: Vocabulary
     counts_: np.ndarray
 
@@ -308,25 +308,33 @@ class Generator(Task[GeneratorSettings, GeneratorConfig]):
     def _new_network(self) -> LanguageModel:
         return new_network(self.settings_, len(self.vocabulary_))
 
+    def _ports(self) -> Ports:
+        V, of = len(self.vocabulary_), self.settings_
+        says = "ids: 1 for the first of vocab.json, and so on, 0 for all others; first a \\n"
+        tokens = Port("tokens", "int64", ("N", "L"), says, most=V - 1)
+        said = "of each next token, by its id; that of 0 is never to be drawn"
+        log_probs = Port("log_probs", "float32", ("N", "L", V), said)
+        return stateful(tokens, log_probs, of.num_layers, of.hidden_size)
+
     def _config(self, **shared: Any) -> GeneratorConfig:
         return GeneratorConfig(**shared)
 
     def _documents(self) -> dict[str, Any]:
         return {"vocab.json": {"tokens": self.vocabulary_.tokens, "counts": self.counts_.tolist()}}
 
-    def _restore(self, path: Path, config: GeneratorConfig) -> None:
+    def _restore(self, documents: Documents, config: GeneratorConfig) -> None:
         try:
-            tokens = rundir.read_vocabulary(path, config)
+            tokens = read_vocabulary(documents, config)
             self.vocabulary_ = Vocabulary(tokens, self.settings_.level)
         except DataError as error:
-            raise rundir.damaged(path / "vocab.json", str(error)) from None
-        counts = rundir.read_document(path, "vocab.json", config).get("counts")
+            raise documents.damaged(VOCABULARY, str(error)) from None
+        counts = read_document(documents, VOCABULARY, config).get("counts")
         if not (
             isinstance(counts, list)
             and len(counts) == len(self.vocabulary_)
             and all(type(count) is int and 0 <= count < 2**62 for count in counts)
         ):
-            raise rundir.damaged(path / "vocab.json", "it should hold a count for each token")
+            raise documents.damaged(VOCABULARY, "it should hold a count for each token")
         self.counts_ = np.array(counts, dtype=np.int64)
 
     def _page(self, config: GeneratorConfig) -> str:

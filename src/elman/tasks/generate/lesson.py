@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from elman.data.chunks import chunk_bounds, stream_count, streams
 from elman.models import LanguageModel, init_recurrent
+from elman.tasks.devices import device_of
 from elman.tasks.settings import GeneratorSettings
 from elman.train import Lesson
 from elman.train.processes import share
@@ -92,7 +93,7 @@ class GeneratorLesson(Lesson):
         }
 
 
-def total_nats(model: LanguageModel, ids: np.ndarray, chunk: int = 512) -> float:
+def total_nats(model: nn.Module, ids: np.ndarray, chunk: int = 512) -> float:
     """What it costs to tell all tokens but the first, read in order from a zero state.
 
     Args:
@@ -100,7 +101,7 @@ def total_nats(model: LanguageModel, ids: np.ndarray, chunk: int = 512) -> float
         ids: (T,).
         chunk: steps taken at a time, for the sake of memory.
     """
-    device = model.linear.weight.device
+    device = device_of(model)
     tokens, total, state = torch.from_numpy(ids).to(device), 0.0, None
     with torch.inference_mode():
         for start, end in chunk_bounds(len(ids) - 1, chunk):

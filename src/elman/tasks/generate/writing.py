@@ -6,11 +6,13 @@ from dataclasses import replace
 from numbers import Integral
 
 import torch
+from torch import nn
 
 from elman.data import Vocabulary
 from elman.data.decoding import half_a_character
 from elman.errors import SettingError
 from elman.models import LanguageModel
+from elman.tasks.devices import device_of
 from elman.tasks.generate.corpus import ids_of
 from elman.tasks.generate.sampling import is_number, sampled
 from elman.train import Progress, Report
@@ -33,7 +35,7 @@ def check_request(prompt: str, length: int, seed: int | None) -> None:
 
 
 def written(
-    model: LanguageModel,
+    model: nn.Module,
     vocabulary: Vocabulary,
     prompt: str,
     length: int,
@@ -43,7 +45,7 @@ def written(
     top_p: float = 1.0,
 ) -> Iterator[str]:
     """The tokens that a network writes after a prompt; see `Generator.stream`."""
-    device = model.linear.weight.device
+    device = device_of(model)
     # a blank at the end is the first character of the word that comes
     blank = " " if vocabulary.level == "word" and prompt.endswith(" ") else ""
     ids = ids_of(vocabulary, prompt.removesuffix(blank), begin=True).tolist()

@@ -1,0 +1,96 @@
+"""Holding an exported network against the one it came from."""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from elman.errors import TrainingError
+from elman.tasks.onnx.ports import Ports
+
+# rows and steps of the inputs; none of them is what the network was traced with
+_SIZES = [(1, 1), (1, 2), (5, 1), (4, 9), (1, 30), (7, 17), (33, 5), (2, 60)]
+# Both networks round each of the sums over H products of a step, in float32, to some 1e-7 of their
+# size, and walk on from there, in other orders: 1e-5 of the largest output is a hundred times that,
+# and far below what changes an answer that is not a toss of a coin.
+_OF_SCALE = 1e-5
+# A network that makes more of each rounding with every step (relu, the identity, or tanh at the
+# edge of chaos) does so to torch's own as well. How far torch is from float64 tells how much; of
+# two walks of that kind one is seldom four times as far off as the other.
+_OF_TORCH = 4.0
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far two networks are apart on all inputs they were given.
+
+    Attributes:
+        largest: absolute, over all outputs.
+        allowed: what rounding explains.
+        batches, rows, steps: how many inputs there were, of how many rows together, and of how
+            many steps the longest was.
+    """
+
+    largest: float
+    allowed: float
+    batches: int
+    rows: int
+    steps: int
+
+    @property
+    def fits(self) -> bool:
+        """Whether both are the same network."""
+        return self.largest <= self.allowed
+
+
+def difference(network: nn.Module, other: nn.Module, ports: Ports) -> Difference:
+    """Ask both on inputs of many sizes, as they may come.
+
+    Args:
+        network: in torch, float32, on the CPU, in eval mode.
+        other: called like it.
+        ports: what goes in and comes out.
+
+    Raises:
+        TrainingError: the network's own numbers are not finite.
+    """
+    exact = copy.deepcopy(network).double()
+    off = rounding = scale = 0.0
+    for inputs in samples(ports):
+        with torch.inference_mode():
+            ours = _outputs(network, inputs)
+            theirs = _outputs(other, inputs)
+            truth = _outputs(exact, [x.double() if x.is_floating_point() else x for x in inputs])
+        for mine, other_one, true in zip(ours, theirs, truth, strict=True):
+            scale = max(scale, _largest(true))
+            off = max(off, _largest(mine.double() - other_one.double()))
+            rounding = max(rounding, _largest(mine.double() - true))
+    if scale + rounding == float("inf"):
+        raise TrainingError(
+            "the network's numbers grow beyond all bounds within "
+            f"{max(L for _, L in _SIZES)} steps; train it anew with tanh for nonlinearity or a "
+            "lower lr"
+        )
+    allowed = _OF_SCALE * max(scale, 1.0) + _OF_TORCH * rounding
+    rows, steps = sum(N for N, _ in _SIZES), max(L for _, L in _SIZES)
+    return Difference(off, allowed, len(_SIZES), rows, steps)
+
+
+def samples(ports: Ports) -> Iterator[list[Tensor]]:
+    """Inputs of many sizes; the same each time."""
+    rng = torch.Generator()
+    rng.manual_seed(0)
+    for N, L in _SIZES:
+        yield [port.drawn({"N": N, "L": L}, rng) for port in ports.inputs]
+
+
+def _outputs(network: nn.Module, inputs: list[Tensor]) -> tuple[Tensor, ...]:
+    found = network(*inputs)
+    return found if isinstance(found, tuple) else (found,)
+
+
+def _largest(x: Tensor) -> float:
+    """The largest absolute value; infinite where one is no number."""
+    return float(x.abs().nan_to_num(nan=float("inf")).max()) if x.numel() else 0.0
