@@ -9,6 +9,8 @@ import typer
 
 from elman.cli.console import line
 
+_PACKAGES = ("torch", "numpy", "safetensors", "onnx", "onnxscript", "onnxruntime")
+
 
 def info(
     as_json: Annotated[bool, typer.Option("--json", help="Print the facts as JSON.")] = False,
@@ -43,7 +45,7 @@ def collect() -> dict[str, Any]:
     return {
         "elman": elman.__version__,
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
-        "packages": {name: _version(name) for name in ("torch", "numpy", "safetensors")},
+        "packages": {name: _version(name) for name in _PACKAGES},
         "devices": ", ".join(devices),
         "threads": torch.get_num_threads(),
         "cpu": torch.backends.cpu.get_cpu_capability(),

@@ -8,7 +8,10 @@ import typer
 
 from elman.errors import SettingError
 
-RunDir = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")]
+RunDir = Annotated[
+    Path,
+    typer.Argument(metavar="DIR", help="A run directory, or an exported .onnx file."),
+]
 Encoding = Annotated[str, typer.Option(help="Of the file, for example gb18030.")]
 TextColumn = Annotated[str | None, typer.Option("--text", metavar="COL", help="Column of texts.")]
 SequenceColumn = Annotated[
