@@ -1,0 +1,593 @@
+"""A model as one ONNX file: it answers as in torch, needs nothing else, and is whole or refused."""
+
+import copy
+import hashlib
+import json
+import os
+import pickle
+import re
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import elman
+from elman import Classifier, Forecaster, Generator
+from elman.errors import RunDirectoryError, SettingError, TrainingError
+from elman.models import LanguageModel, SequenceClassifier, SequenceRegressor
+from elman.tasks.onnx import export as export_module
+from elman.tasks.onnx.file import digest
+from elman.tasks.onnx.wire import kept_elsewhere, metadata
+from tests.tasks.exports import MAKERS, NEAR, Case, case, session
+from tests.tasks.test_encoder import new_encoder
+
+KINDS = list(MAKERS)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Each model by its name, made when it is first asked for; tests must not change them."""
+    known: dict[str, Case] = {}
+
+    def of(name):
+        if name not in known:
+            known[name] = case(name, tmp_path_factory.mktemp("model"))
+        return known[name]
+
+    return of
+
+
+@pytest.fixture
+def file(made, tmp_path):
+    """A file of its own."""
+    path = tmp_path / "model.onnx"
+    path.write_bytes(made("characters").file.read_bytes())
+    return path
+
+
+def take_away_the_layers(monkeypatch):
+    """Nothing in torch can run a recurrent network."""
+
+    def never(*_, **__):
+        raise AssertionError("a network in torch was called")
+
+    for kind in (elman.RNN, nn.RNN, SequenceClassifier, LanguageModel, SequenceRegressor):
+        monkeypatch.setattr(kind, "forward", never)
+
+
+def answers(model, asked):
+    """All that a model says: numbers, and what is exact."""
+    if isinstance(model, Classifier):
+        near = [model.predict_proba(asked), model.predict_proba(asked[:1])]
+        return near, [model.predict(asked).tolist(), model.predict_proba([]).shape]
+    if isinstance(model, Generator):
+        told = model.judge("我爱你 pain, none.\n")
+        exact = [model.generate(text, 30, seed=3) for text in asked]
+        return [np.array([told.bits_per_character])], [*exact, model.predict(asked).tolist()]
+    live = model.live()
+    steps = np.stack([live.step(row) for row in asked])
+    found = model.evaluate(asked, first=20)
+    near = [model.forecasts(asked), model.predict(asked[:30]), steps, found.mae]
+    return [*near, *model.predict_interval(asked)], [found.origins, model.has_learned(asked)]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_answers_are_the_same(made, name, monkeypatch):
+    of = made(name)
+    with monkeypatch.context() as patch:
+        take_away_the_layers(patch)
+        model = of.read()
+        got, exact = answers(model, of.asked)
+    expected, truly = answers(type(of.task).load(of.run), of.asked)
+    assert exact == truly
+    for one, other in zip(got, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=NEAR, atol=NEAR)
+    assert model.get_params() == of.task.get_params()
+    assert (model.about, model.describe()) == (of.task.about, of.task.describe())
+    assert model.history_.records == []
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_any_program_with_onnx_runtime_can_use_it(made, name):
+    """At sizes it was not traced with, from what the file says alone."""
+    of = made(name)
+    loaded, network = session(of.file), of.task.model_
+    ports = of.exported.ports
+    names = [t.name for t in loaded.get_inputs()], [t.name for t in loaded.get_outputs()]
+    second = "lengths" if isinstance(of.task, Classifier) else "state"
+    assert names[0][1:] == [second]
+    assert names == ([p.name for p in ports.inputs], [p.name for p in ports.outputs])
+    rng = torch.Generator().manual_seed(1)
+    for N, L in ((1, 1), (1, 7), (6, 2), (3, 90), (64, 11)):
+        inputs = [port.drawn({"N": N, "L": L}, rng) for port in ports.inputs]
+        found = loaded.run(None, {n: x.numpy() for n, x in zip(names[0], inputs, strict=True)})
+        with torch.no_grad():
+            expected = network(*inputs)
+        expected = expected if isinstance(expected, tuple) else (expected,)
+        for got, true in zip(found, expected, strict=True):
+            scale = max(1.0, float(true.abs().max()))
+            np.testing.assert_allclose(got, true.numpy(), rtol=0, atol=NEAR * scale)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_what_the_file_says(made, name):
+    of = made(name)
+    import onnx
+
+    proto = onnx.load(str(of.file))
+    onnx.checker.check_model(proto, full_check=True)
+    assert (proto.producer_name, proto.graph.name) == ("elman", f"elman {of.task.task}")
+    facts = {entry.key: entry.value for entry in proto.metadata_props}
+    assert facts == session(of.file).get_modelmeta().custom_metadata_map
+    assert (facts["elman.format"], facts["elman.version"]) == ("1", elman.__version__)
+    config = json.loads(facts["config.json"])
+    there = json.loads((of.run / "config.json").read_text("utf-8"))
+    weights = there["files"].pop("model.safetensors")
+    assert weights not in facts["config.json"]
+    assert config == there
+    for name, sha256 in config["files"].items():
+        assert facts[name].encode() == (of.run / name).read_bytes()
+        assert hashlib.sha256(facts[name].encode()).hexdigest() == sha256
+    assert {k for k in facts if k.endswith(".json")} == {"config.json", *config["files"]}
+    for port, there in zip(
+        (*of.exported.ports.inputs, *of.exported.ports.outputs),
+        (*proto.graph.input, *proto.graph.output),
+        strict=True,
+    ):
+        shape = [d.dim_param or d.dim_value for d in there.type.tensor_type.shape.dim]
+        assert (there.name, tuple(shape), there.doc_string) == (port.name, port.shape, port.says)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_nothing_of_this_machine_is_in_it(made, name):
+    data = made(name).file.read_bytes()
+    for word in (b".py", b"site-packages", os.fsencode(Path.home()), os.fsencode(Path.cwd())):
+        assert word not in data
+
+
+def test_it_says_what_it_did(made, tmp_path):
+    of = made("generator")
+    done = of.exported
+    assert (done.path, done.size) == (of.file, of.file.stat().st_size)
+    assert done.moved_aside is None
+    assert done.opset >= 18
+    assert 0 < done.checked.largest < NEAR
+    assert done.checked.fits
+    assert str(done.ports.inputs[1]) == (
+        "state: float32 (2, N, 16), of the chunk before; zeros at the start"
+    )
+
+
+def test_two_exports_are_the_same_bytes(made, tmp_path):
+    of = made("generator")
+    Generator.load(of.run).to_onnx(tmp_path / "again.onnx")
+    assert (tmp_path / "again.onnx").read_bytes() == of.file.read_bytes()
+
+
+def test_through_a_frozen_encoder(tmp_path, monkeypatch):
+    monkeypatch.setenv("ELMAN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    place = new_encoder(tmp_path / "bert", hidden_size=96)
+    texts = ["头痛发热", "咳嗽", "热发痛头", "嗽咳"] * 4
+    model = Classifier(encoder=str(place), hidden_size=8, epochs=2).fit(texts, ["a", "b"] * 8)
+    done = model.to_onnx(tmp_path / "model.onnx")
+    assert str(done.ports.inputs[0]) == (
+        "input: float32 (N, L, 96), token vectors of the encoder, times 8/√96"
+    )
+    asked = ["", "甲乙", "头痛发热咳嗽", *texts]
+    loaded = elman.load(tmp_path / "model.onnx")
+    expected = model.predict_proba(asked)
+    np.testing.assert_allclose(loaded.predict_proba(asked), expected, rtol=0, atol=NEAR)
+    place.rename(tmp_path / "moved")
+    moved = Classifier.load(tmp_path / "model.onnx").use_encoder(str(tmp_path / "moved"))
+    np.testing.assert_allclose(moved.predict_proba(asked), expected, rtol=0, atol=NEAR)
+
+
+def test_the_task_is_found_out(made):
+    for name, kind in (("words", Classifier), ("generator", Generator), ("forecaster", Forecaster)):
+        assert type(elman.load(made(name).file)) is kind
+    with pytest.raises(RunDirectoryError, match="a run of the task 'classify', 'forecast' is"):
+        Forecaster.load(made("words").file)
+
+
+def test_it_cannot_be_saved_or_exported_again(made, tmp_path, contents):
+    model = made("characters").read()
+    for ask, what in (
+        (lambda: model.save(tmp_path / "run"), "save it"),
+        (lambda: model.to_onnx(tmp_path / "again.onnx"), "export it"),
+    ):
+        with pytest.raises(
+            RunDirectoryError, match=f"an ONNX file can only be run; to {what}, load the run dir"
+        ):
+            ask()
+    assert contents(tmp_path) == {}
+
+
+def test_it_can_be_fitted_anew_like_any(made, data, tmp_path):
+    model = made("characters").read().fit(*data)
+    assert model.settings_.hidden_size == 8
+    Classifier.load(model.save(tmp_path / "run"))
+
+
+def test_a_file_is_no_checkpoint(made, data, tmp_path):
+    with pytest.raises(RunDirectoryError, match=r"model\.onnx"):
+        Classifier().fit(
+            *data, checkpoint=tmp_path / "new.safetensors", resume=made("characters").file
+        )
+
+
+def test_copies(made):
+    of = made("characters")
+    model = of.read()
+    expected = model.predict_proba(of.asked)
+    for again in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        np.testing.assert_array_equal(again.predict_proba(of.asked), expected)
+
+
+def test_the_model_and_the_random_numbers_stay_as_they_were(fitted, tmp_path):
+    before = {k: v.clone() for k, v in fitted.model_.state_dict().items()}
+    fitted.model_.train()
+    state = torch.get_rng_state()
+    fitted.to_onnx(tmp_path / "model.onnx")
+    assert torch.equal(torch.get_rng_state(), state)
+    assert fitted.model_.training
+    assert all(p.requires_grad for p in fitted.model_.parameters())
+    fitted.model_.eval()
+    assert all(torch.equal(v, before[k]) for k, v in fitted.model_.state_dict().items())
+
+
+def test_a_network_that_makes_more_of_every_rounding(made, tmp_path):
+    """Torch itself is far from float64 there; that is no fault of the file."""
+    model = Forecaster.load(made("forecaster of two").run)
+    with torch.no_grad():
+        for name, weight in model.model_.rnn.named_parameters():
+            if name.startswith("weight_hh"):
+                weight.copy_(1.3 * torch.linalg.qr(torch.randn(8, 8))[0])
+    done = model.to_onnx(tmp_path / "model.onnx")
+    assert done.checked.allowed > NEAR
+    with torch.no_grad():
+        model.model_.rnn.weight_hh_l0.mul_(100)
+    with pytest.raises(TrainingError, match="grow beyond all bounds within 60 steps"):
+        model.to_onnx(tmp_path / "other.onnx")
+
+
+# What lies there already
+
+
+def test_a_file_that_is_there_is_moved_aside(made, tmp_path):
+    (tmp_path / "model.onnx").write_bytes(b"mine")
+    task = made("characters").task
+    done = task.to_onnx(tmp_path / "model.onnx")
+    assert done.moved_aside == tmp_path / "model.bak-1.onnx"
+    assert (tmp_path / "model.bak-1.onnx").read_bytes() == b"mine"
+    assert not done.unchanged
+    again = task.to_onnx(tmp_path / "model.onnx")
+    assert (again.unchanged, again.moved_aside) == (True, None)
+    made("words").task.to_onnx(tmp_path / "model.onnx")
+    names = ["model.bak-1.onnx", "model.bak-2.onnx", "model.onnx"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == names
+    assert Classifier.load(tmp_path / "model.bak-2.onnx").level == "char"
+
+
+def test_a_link_stays_a_link(made, tmp_path):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "link.onnx").symlink_to(tmp_path / "deep" / "model.onnx")
+    made("characters").task.to_onnx(tmp_path / "link.onnx")
+    assert (tmp_path / "link.onnx").is_symlink()
+    assert Classifier.load(tmp_path / "deep" / "model.onnx").level == "char"
+
+
+def test_no_place_for_a_file(made, tmp_path, contents):
+    (tmp_path / "folder.onnx").mkdir()
+    before = contents(tmp_path)
+    task = made("characters").task
+    for path, why in (
+        (tmp_path / "folder.onnx", "is no file; choose another"),
+        (tmp_path / "no" / "model.onnx", "cannot be written: No such file"),
+        (tmp_path / f"{'x' * 300}.onnx", "cannot be written: File name too long"),
+        (tmp_path / "model.bin", r"the name should end with \.onnx"),
+        (tmp_path / "model", r"the name should end with \.onnx"),
+    ):
+        with pytest.raises((RunDirectoryError, SettingError), match=why) as error:
+            task.to_onnx(path)
+        assert str(path) in str(error.value)
+    assert contents(tmp_path) == before
+
+
+# What goes wrong on the way
+
+
+def spoiled(proto):
+    """The same with one weight a little off."""
+    from onnx import numpy_helper
+
+    for tensor in proto.graph.initializer:
+        if tensor.name.endswith("linear.weight"):
+            weight = numpy_helper.to_array(tensor) + np.float32(1e-3)
+            tensor.CopyFrom(numpy_helper.from_array(weight, tensor.name))
+            return proto
+    raise AssertionError("no such weight")
+
+
+def test_a_file_that_answers_otherwise_is_not_written(made, tmp_path, contents, monkeypatch):
+    (tmp_path / "model.onnx").write_bytes(b"mine")
+    before = contents(tmp_path)
+    traced = export_module._traced
+    monkeypatch.setattr(export_module, "_traced", lambda *a: spoiled(traced(*a)))
+    with pytest.raises(RunDirectoryError, match=r"not written: ONNX Runtime .* answers otherwise"):
+        made("characters").task.to_onnx(tmp_path / "model.onnx")
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, OSError(28, "No space left")])
+def test_whatever_stops_it_nothing_is_left(made, tmp_path, contents, monkeypatch, error):
+    (tmp_path / "model.onnx").write_bytes(b"mine")
+    before = contents(tmp_path)
+
+    def stop(*_):
+        raise error
+
+    monkeypatch.setattr(export_module, "difference", stop)
+    kind = RunDirectoryError if isinstance(error, OSError) else error
+    with pytest.raises(kind):
+        made("characters").task.to_onnx(tmp_path / "model.onnx")
+    assert contents(tmp_path) == before
+
+
+KILLED = """
+import sys, time
+from elman import Classifier
+from elman.tasks.onnx import export
+
+def wait(*_):
+    print("written", flush=True)
+    time.sleep(60)
+
+export.difference = wait
+Classifier.load(sys.argv[1]).to_onnx(sys.argv[2])
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_killed_it_leaves_the_old_file_and_the_next_one_clears_up(made, tmp_path):
+    of, path = made("characters"), tmp_path / "model.onnx"
+    path.write_bytes(b"mine")
+    child = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(of.run), str(path)], stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout.readline() == "written\n"
+    child.kill()
+    child.communicate()
+    assert path.read_bytes() == b"mine"
+    (left,) = set(tmp_path.iterdir()) - {path}
+    assert re.fullmatch(rf"\.model\.onnx\.partial-{child.pid}-\w+\.onnx", left.name)
+    other = tmp_path / f".model.onnx.partial-{os.getpid()}-0.onnx"  # of a process that lives
+    other.touch()
+    of.task.to_onnx(path)
+    assert set(tmp_path.iterdir()) == {path, other, tmp_path / "model.bak-1.onnx"}
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime"])
+def test_a_package_is_missing(made, tmp_path, contents, monkeypatch, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    message = rf"the package {package} is not installed; pip install 'elman\[onnx\]'"
+    with pytest.raises(SettingError, match=message) as error:
+        made("characters").task.to_onnx(tmp_path / "model.onnx")
+    assert "\n" not in str(error.value)
+    assert contents(tmp_path) == {}
+    if package == "onnxruntime":  # to be used, a file needs this one alone
+        with pytest.raises(SettingError, match=message):
+            made("characters").read()
+    else:
+        made("characters").read()
+
+
+# Files that cannot be used
+
+
+def refused(path, match):
+    for load in (Classifier.load, elman.load):
+        with pytest.raises(RunDirectoryError, match=match) as error:
+            load(path)
+        assert str(path) in str(error.value)
+        assert "\n" not in str(error.value)
+        assert len(str(error.value)) < 1000
+
+
+def test_no_such_file(tmp_path):
+    refused(tmp_path / "no.onnx", r"no such file; `elman export DIR -o .*no\.onnx` makes one")
+    refused(tmp_path / f"{'x' * 300}.onnx", "cannot be read: File name too long")
+    (tmp_path / "folder.onnx").mkdir()
+    refused(tmp_path / "folder.onnx", r"not a run directory, config\.json is missing")
+
+
+def test_cut_short_anywhere(file):
+    whole = file.read_bytes()
+    rng = np.random.default_rng(0)
+    places = {0, 1, 2, 7, len(whole) - 1, *rng.integers(0, len(whole), 200).tolist()}
+    for length in sorted(places):
+        file.write_bytes(whole[:length])
+        refused(file, "damaged: |not written by elman")
+
+
+def test_bytes_changed_anywhere(file):
+    whole = file.read_bytes()
+    rng = np.random.default_rng(1)
+    for trial in range(300):
+        data = bytearray(whole)
+        place = rng.integers(0, 400) * (1, -1)[trial % 2] if trial % 3 else rng.integers(len(data))
+        data[place] ^= 1 << rng.integers(8)
+        file.write_bytes(data)
+        refused(file, "damaged: |not written by elman|written by a newer elman")
+    file.write_bytes(whole + b"\0")
+    refused(file, "damaged: ")
+
+
+@pytest.mark.parametrize(
+    "data", [b"\n" * 50, b"{}", b"PK\x03\x04" * 20, b"\x80\x04\x95" * 20, b"\xff" * 500], ids=repr
+)
+def test_other_files(file, data):
+    file.write_bytes(data)
+    refused(file, "damaged: |not written by elman")
+
+
+def changed(file, change):
+    """The file with its message changed, and the right digest of that."""
+    import onnx
+
+    proto = onnx.ModelProto.FromString(file.read_bytes())
+    change(proto)
+    for entry in proto.metadata_props:
+        if entry.key == "elman.sha256" and len(entry.value) == 64:
+            entry.value = "0" * 64
+            entry.value = digest(proto.SerializeToString())
+    file.write_bytes(proto.SerializeToString())
+
+
+def entry(proto, key):
+    return next(entry for entry in proto.metadata_props if entry.key == key)
+
+
+def test_one_of_another_maker(file):
+    changed(file, lambda proto: proto.ClearField("metadata_props"))
+    refused(file, r"not written by elman: .*; `elman export DIR` writes one that does")
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (
+            ("elman.format", "2"),
+            r"by a newer elman \(format 2, this one knows 1\); upgrade",
+        ),
+        (("elman.format", "x"), "damaged: elman.format should be a number, got 'x'"),
+        (("elman.sha256", "0" * 63), "damaged: its SHA-256 is not the one"),
+        (("config.json", "{"), "damaged: config.json: "),
+        (("config.json", "{}"), "config.json is not that of an elman run"),
+        (("vocab.json", "{}"), "damaged: vocab.json: "),
+        (("vocab.json", '{"tokens": ["a"]}'), "damaged: vocab.json: its SHA-256 is not the one"),
+    ],
+    ids=str,
+)
+def test_odd_metadata(file, change, match):
+    key, value = change
+
+    def put(proto):
+        entry(proto, key).value = value
+
+    changed(file, put)
+    refused(file, match)
+
+
+@pytest.mark.parametrize("name", ["config.json", "vocab.json"])
+def test_metadata_that_is_missing_or_there_twice(file, name):
+    whole = file.read_bytes()
+    changed(file, lambda proto: proto.metadata_props.remove(entry(proto, name)))
+    refused(file, f"damaged: {name}: it is missing; bring the file back, or export it again")
+    file.write_bytes(whole + wire(14, wire(1, name.encode()) + wire(2, b"{}")))
+    refused(file, f"damaged: its metadata has '{name}' twice")
+
+
+def wire(number, data):
+    """A field of a protobuf message, of so many bytes."""
+    size, rest = b"", len(data)
+    while rest > 127:
+        size, rest = size + bytes([rest & 127 | 128]), rest >> 7
+    return bytes([number << 3 | 2]) + size + bytes([rest]) + data
+
+
+def test_documents_and_a_network_that_do_not_belong_together(made, file):
+    import onnx
+
+    other = onnx.ModelProto.FromString(made("words").file.read_bytes())
+
+    def mix(proto):
+        for part in ("config.json", "vocab.json"):
+            entry(proto, part).value = entry(other, part).value
+
+    other.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 3
+    changed(file, lambda proto: proto.graph.output[0].CopyFrom(other.graph.output[0]))
+    refused(file, "do not belong together: as output there should be scores|cannot load it")
+    changed(file, lambda proto: entry(proto, "config.json").MergeFrom(entry(other, "config.json")))
+    refused(file, "model.onnx")
+
+
+def outside(proto):
+    """Its first weights are in a file beside it."""
+    tensor = proto.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = 1
+    tensor.external_data.add(key="location", value="weights.bin")
+
+
+def deep_outside(proto):
+    """A tensor within an attribute is, of a node in a branch that is never taken."""
+    from onnx import TensorProto, helper
+
+    tensor = TensorProto(dims=[1], data_type=1, name="deep", data_location=1)
+    tensor.external_data.add(key="location", value="/etc/passwd")
+    constant = helper.make_node("Constant", [], ["c"], value=tensor)
+    branch = helper.make_graph([constant], "branch", [], [])
+    proto.graph.node.append(helper.make_node("If", ["x"], ["y"], then_branch=branch))
+
+
+@pytest.mark.parametrize("change", [outside, deep_outside])
+def test_other_files_are_not_followed(file, change):
+    changed(file, change)
+    refused(file, "keeps '.*' in another file, which elman does not follow; export it again")
+
+
+def test_a_graph_nested_without_end(file):
+    inner = b""
+    for _ in range(2000):
+        for number in (6, 5, 1):  # a graph in an attribute of a node of a graph
+            inner = wire(number, inner)
+    file.write_bytes(file.read_bytes() + wire(7, inner))
+    refused(file, "damaged: ")
+    with pytest.raises(RecursionError):
+        kept_elsewhere(file.read_bytes())
+
+
+def test_the_parts_of_an_onnx_file_are_where_we_look():
+    """`wire` against ONNX's own description of itself."""
+    from onnx import onnx_ml_pb2 as pb
+
+    from elman.tasks.onnx.wire import _INSIDE
+
+    kinds = {
+        "model": pb.ModelProto, "training": pb.TrainingInfoProto, "function": pb.FunctionProto,
+        "graph": pb.GraphProto, "node": pb.NodeProto, "attribute": pb.AttributeProto,
+        "sparse": pb.SparseTensorProto, "tensor": pb.TensorProto,
+    }  # fmt: skip
+    names = {kind.DESCRIPTOR.full_name: name for name, kind in kinds.items()}
+    for name, kind in kinds.items():
+        inside = {
+            field.number: names[field.message_type.full_name]
+            for field in kind.DESCRIPTOR.fields
+            if field.message_type is not None and field.message_type.full_name in names
+        }
+        assert inside == _INSIDE[name]
+    fields = pb.TensorProto.DESCRIPTOR.fields_by_name
+    numbers = [fields[name].number for name in ("name", "external_data", "data_location")]
+    assert numbers == [8, 13, 14]
+    assert pb.ModelProto.DESCRIPTOR.fields_by_name["metadata_props"].number == 14
+
+
+def test_fuzzed_messages_end_in_an_answer_or_a_value_error(file):
+    whole = file.read_bytes()
+    rng, began = np.random.default_rng(2), time.monotonic()
+    for _ in range(300):
+        data = bytearray(whole)
+        for place in rng.integers(0, len(data), 5):
+            data[place] = rng.integers(256)
+        for look in (metadata, kept_elsewhere):
+            with suppress(ValueError):
+                look(bytes(data))
+    assert time.monotonic() - began < 60
