@@ -21,6 +21,7 @@ COMMANDS = [
     ["info"],
     ["bench"],
     ["demo"],
+    ["export"],
 ]
 
 # --help ends the program; what it has imported by then is told on stderr

@@ -41,7 +41,8 @@ def new_file(path: Path) -> Iterator[NewFile]:
         RunDirectoryError: `path` is no place for a file, or cannot be written.
     """
     target = Path(os.path.realpath(path))
-    file = NewFile(target, partial_place(target).with_suffix(target.suffix))
+    partial = partial_place(target)
+    file = NewFile(target, partial.with_name(partial.name + target.suffix))
     try:
         if target.exists() and not target.is_file():
             raise RunDirectoryError(f"{path}: is no file; choose another name for -o")
