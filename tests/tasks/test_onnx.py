@@ -591,3 +591,17 @@ def test_fuzzed_messages_end_in_an_answer_or_a_value_error(file):
             with suppress(ValueError):
                 look(bytes(data))
     assert time.monotonic() - began < 60
+
+
+def test_the_page_on_the_file_has_a_program_that_works(tmp_path, monkeypatch):
+    page = (Path(__file__).parents[2] / "docs" / "onnx.md").read_text("utf-8")
+    (program,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    texts = ["糖尿病", "病尿糖", "高血压", "压血高"] * 8
+    model = Classifier(epochs=2, hidden_size=8).fit(texts, ["real", "fake"] * 16)
+    model.to_onnx(tmp_path / "terms.onnx")
+    monkeypatch.chdir(tmp_path)
+    found: dict = {}
+    exec(compile(program, "docs/onnx.md", "exec"), found)
+    assert found["answers"] == model.predict(found["texts"]).tolist()
+    modules = {line.split()[1] for line in program.splitlines() if line.startswith("import ")}
+    assert modules == {"json", "numpy", "onnxruntime"}

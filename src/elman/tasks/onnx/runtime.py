@@ -81,6 +81,7 @@ def _session(library: ModuleType, data: bytes, name: str) -> Any:
     options.intra_op_num_threads = torch.get_num_threads()
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what is wrong comes as an exception
+    options.enable_mem_pattern = False  # it keeps one for every shape that ever came
     try:
         return library.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001 - ONNX Runtime's have no common ground
