@@ -69,7 +69,7 @@ def test_from_a_run_to_a_file(elman, trained, tmp_path):
     assert lines[2].startswith("lengths: int64 (N), ")
     assert lines[3].startswith("output     scores: float32 (N, 2), ")
     told = re.fullmatch(
-        r"checked    ONNX Runtime \S+ is at most (\S+) from torch, over 54 rows of 1 to 60 steps",
+        r"checked    ONNX Runtime \S+ is at most (\S+) from torch, over 62 rows of 1 to 60 steps",
         lines[5],
     )
     assert 0 < float(told[1]) < NEAR
@@ -188,6 +188,19 @@ def test_a_package_is_missing(refused, trained, exported, terms, tmp_path, monke
         assert "the package onnxruntime is not installed; pip install 'elman[onnx]'" in refused(
             *asked
         )
+
+
+def test_info_on_a_model(elman, trained, exported, refused, tmp_path):
+    result = elman("info", exported)
+    assert (result.code, result.err) == (0, "")
+    assert result.out == elman("info", trained).out
+    assert "network    characters → embedding 8 → RNN 8 (tanh)" in result.out
+    assert "held out   accuracy: " in result.out
+    assert "columns    text: term" in result.out
+    facts = json.loads(elman("info", exported, "--json").out)
+    assert (facts["task"], facts["settings"]["hidden_size"]) == ("classify", 8)
+    assert facts["data"]["rows"] == 60
+    assert "no such run directory" in refused("info", tmp_path / "no")
 
 
 def test_info_has_the_packages(elman):

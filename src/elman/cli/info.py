@@ -1,8 +1,9 @@
-"""`elman info`: versions, devices, threads, and which backend serves."""
+"""`elman info`: versions, devices, threads, and which backend serves; or what a model is."""
 
 import json
 import platform
 from importlib import metadata
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,10 +14,17 @@ _PACKAGES = ("torch", "numpy", "safetensors", "onnx", "onnxscript", "onnxruntime
 
 
 def info(
+    run: Annotated[
+        Path | None,
+        typer.Argument(metavar="DIR", help="A run directory, or an exported .onnx file."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the facts as JSON.")] = False,
 ) -> None:
-    """Versions, devices, threads, and which backend serves the recurrence, and why."""
-    facts = collect()
+    """Versions, devices, threads, and which backend serves the recurrence, and why.
+
+    With DIR: what that model is, what it learned from and how good it is.
+    """
+    facts = collect() if run is None else of_model(run)
     if as_json:
         print(json.dumps(facts, ensure_ascii=False, indent=2))
         return
@@ -24,8 +32,25 @@ def info(
         if isinstance(fact, dict):
             for key, text in fact.items():
                 line(name, f"{key}: {text}")
-        else:
+        elif fact is not None:
             line(name, str(fact))
+
+
+def of_model(run: Path) -> dict[str, Any]:
+    """The facts of a trained model, by name; None for those it was not told."""
+    from elman.tasks import load
+
+    model = load(run)
+    about = model.about
+    return {
+        "task": model.task,
+        "network": model.describe(),
+        "settings": model.settings_.model_dump(),
+        "columns": about.columns,
+        "data": None if about.data is None else about.data.model_dump(),
+        "held out": None if about.held_out is None else about.held_out.model_dump(),
+        "command": about.command,
+    }
 
 
 def collect() -> dict[str, Any]:

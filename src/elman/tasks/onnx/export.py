@@ -83,8 +83,8 @@ def export(
         if not checked.fits:
             raise RunDirectoryError(
                 f"{path}: not written: ONNX Runtime {runtime.__version__} answers otherwise than "
-                f"torch, by up to {checked.largest:.2g} where rounding explains "
-                f"{checked.allowed:.2g}; please report this"
+                f"torch, by up to {checked.largest:.2g}, {checked.share:.3g} times what rounding "
+                "explains; please report this"
             )
     return Exported(
         path, len(data), opset, runtime.__version__, ports, checked,
