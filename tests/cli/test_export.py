@@ -84,10 +84,12 @@ def test_from_a_run_to_a_file(elman, trained, tmp_path):
     assert (tmp_path / "terms.bak-1.onnx").read_bytes() == b"mine"
 
 
-def test_without_a_name_it_goes_beside_the_run(elman, train, terms, tmp_path):
+def test_without_a_name_it_goes_beside_the_run(elman, train, terms, tmp_path, monkeypatch):
     train()
-    result = elman("export", tmp_path / "run")
-    assert f"saved      {tmp_path / 'run.onnx'}, " in result.out
+    monkeypatch.chdir(tmp_path / "run")
+    assert f"saved      {tmp_path / 'run.onnx'}, " in elman("export", ".").out
+    monkeypatch.chdir(tmp_path)
+    assert "unchanged  run.onnx, " in elman("export", "run/").out
     check_near(
         elman("predict", tmp_path / "run.onnx", terms).out,
         elman("predict", tmp_path / "run", terms).out,
@@ -196,6 +198,7 @@ def test_info_on_a_model(elman, trained, exported, refused, tmp_path):
     assert result.out == elman("info", trained).out
     assert "network    characters → embedding 8 → RNN 8 (tanh)" in result.out
     assert "held out   accuracy: " in result.out
+    assert "classes    ['fall', 'rise']" in result.out
     assert "columns    text: term" in result.out
     facts = json.loads(elman("info", exported, "--json").out)
     assert (facts["task"], facts["settings"]["hidden_size"]) == ("classify", 8)

@@ -66,6 +66,8 @@ def answers(model, asked):
     """All that a model says: numbers, and what is exact."""
     if isinstance(model, Classifier):
         near = [model.predict_proba(asked), model.predict_proba(asked[:1])]
+        if isinstance(asked[0], str):  # no steps at all
+            near.append(model.predict_proba(["", ""]))
         return near, [model.predict(asked).tolist(), model.predict_proba([]).shape]
     if isinstance(model, Generator):
         told = model.judge("我爱你 pain, none.\n")

@@ -32,7 +32,8 @@ def export(
 
     torch.set_num_threads(threads)
     model = load(run)
-    path = Path(f"{run.resolve()}.onnx") if output is None else output
+    beside = run if run.name not in ("", "..") else run.resolve()
+    path = beside.with_name(f"{beside.name}.onnx") if output is None else output
     _tell(model, model.to_onnx(path))
 
 
@@ -41,7 +42,7 @@ def _tell(model: Any, done: "Exported") -> None:
     for label, ports in (("input", done.ports.inputs), ("output", done.ports.outputs)):
         for k, port in enumerate(ports):
             line("" if k else label, str(port))
-    line("", "N rows and L steps may be any")
+    line("", "N rows and L steps: any numbers from 1 on")
     checked = done.checked
     line(
         "checked",

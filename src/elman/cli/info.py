@@ -45,6 +45,7 @@ def of_model(run: Path) -> dict[str, Any]:
     return {
         "task": model.task,
         "network": model.describe(),
+        "classes": list(map(str, getattr(model, "classes_", []))) or None,
         "settings": model.settings_.model_dump(),
         "columns": about.columns,
         "data": None if about.data is None else about.data.model_dump(),

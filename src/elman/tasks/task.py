@@ -127,7 +127,7 @@ class Task(ABC, Generic[S, C]):
     def to_onnx(self, path: str | Path) -> Exported:
         """Write one ONNX file that `load` and `elman predict` can use, and any ONNX Runtime.
 
-        Any number of rows and steps goes through it. Its metadata holds config.json and
+        Any number of rows and steps, from 1 on, goes through it. Its metadata holds config.json and
         vocab.json or scaling.json as a run directory has them. Before it is put in its place
         ONNX Runtime is held against torch on inputs of many sizes. An older file of that name is
         moved aside to NAME.bak-1.onnx, NAME.bak-2.onnx, ...
