@@ -52,3 +52,20 @@ def prose():
     words = ["the cat", "a dog", "sat", "ran", "on a mat", "home"]
     text = "\n".join(" ".join(rng.choices(words, k=5)) + "." for _ in range(60))
     return Generator(**generators.SMALL, level="word").fit(text)
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """Exported models by their names in `exports`, each made when it is first asked for; tests
+    must not change them.
+    """
+    from tests.tasks import exports
+
+    known = {}
+
+    def of(name):
+        if name not in known:
+            known[name] = exports.case(name, tmp_path_factory.mktemp("model"))
+        return known[name]
+
+    return of

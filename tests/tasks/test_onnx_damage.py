@@ -1,0 +1,226 @@
+"""ONNX files that cannot be used: one clear error, and ONNX Runtime does not even see them."""
+
+import time
+from contextlib import suppress
+
+import numpy as np
+import pytest
+
+import elman
+from elman import Classifier
+from elman.errors import RunDirectoryError
+from elman.tasks.onnx.file import digest
+from elman.tasks.onnx.wire import kept_elsewhere, metadata
+
+pytest.importorskip("onnx")
+pytest.importorskip("onnxscript")
+pytest.importorskip("onnxruntime")
+
+
+@pytest.fixture
+def file(made, tmp_path):
+    """A file of its own."""
+    path = tmp_path / "model.onnx"
+    path.write_bytes(made("characters").file.read_bytes())
+    return path
+
+
+def refused(path, match):
+    for load in (Classifier.load, elman.load):
+        with pytest.raises(RunDirectoryError, match=match) as error:
+            load(path)
+        assert str(path) in str(error.value)
+        assert "\n" not in str(error.value)
+        assert len(str(error.value)) < 1000
+
+
+def test_no_such_file(tmp_path):
+    refused(tmp_path / "no.onnx", r"no such file; `elman export DIR -o .*no\.onnx` makes one")
+    refused(tmp_path / f"{'x' * 300}.onnx", "cannot be read: File name too long")
+    (tmp_path / "folder.onnx").mkdir()
+    refused(tmp_path / "folder.onnx", r"not a run directory, config\.json is missing")
+
+
+def test_cut_short_anywhere(file):
+    whole = file.read_bytes()
+    rng = np.random.default_rng(0)
+    places = {0, 1, 2, 7, len(whole) - 1, *rng.integers(0, len(whole), 200).tolist()}
+    for length in sorted(places):
+        file.write_bytes(whole[:length])
+        refused(file, "damaged: |not written by elman")
+
+
+def test_bytes_changed_anywhere(file):
+    whole = file.read_bytes()
+    rng = np.random.default_rng(1)
+    for trial in range(300):
+        data = bytearray(whole)
+        place = rng.integers(0, 400) * (1, -1)[trial % 2] if trial % 3 else rng.integers(len(data))
+        data[place] ^= 1 << rng.integers(8)
+        file.write_bytes(data)
+        refused(file, "damaged: |not written by elman|written by a newer elman")
+    file.write_bytes(whole + b"\0")
+    refused(file, "damaged: ")
+
+
+@pytest.mark.parametrize(
+    "data", [b"\n" * 50, b"{}", b"PK\x03\x04" * 20, b"\x80\x04\x95" * 20, b"\xff" * 500], ids=repr
+)
+def test_other_files(file, data):
+    file.write_bytes(data)
+    refused(file, "damaged: |not written by elman")
+
+
+def changed(file, change):
+    """The file with its message changed, and the right digest of that."""
+    import onnx
+
+    proto = onnx.ModelProto.FromString(file.read_bytes())
+    change(proto)
+    for entry in proto.metadata_props:
+        if entry.key == "elman.sha256" and len(entry.value) == 64:
+            entry.value = "0" * 64
+            entry.value = digest(proto.SerializeToString())
+    file.write_bytes(proto.SerializeToString())
+
+
+def entry(proto, key):
+    return next(entry for entry in proto.metadata_props if entry.key == key)
+
+
+def test_one_of_another_maker(file):
+    changed(file, lambda proto: proto.ClearField("metadata_props"))
+    refused(file, r"not written by elman: .*; `elman export DIR` writes one that does")
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (
+            ("elman.format", "2"),
+            r"by a newer elman \(format 2, this one knows 1\); upgrade",
+        ),
+        (("elman.format", "x"), "damaged: elman.format should be a number, got 'x'"),
+        (("elman.sha256", "0" * 63), "damaged: its SHA-256 is not the one"),
+        (("config.json", "{"), "damaged: config.json: "),
+        (("config.json", "{}"), "config.json is not that of an elman run"),
+        (("vocab.json", "{}"), "damaged: vocab.json: "),
+        (("vocab.json", '{"tokens": ["a"]}'), "damaged: vocab.json: its SHA-256 is not the one"),
+    ],
+    ids=str,
+)
+def test_odd_metadata(file, change, match):
+    key, value = change
+
+    def put(proto):
+        entry(proto, key).value = value
+
+    changed(file, put)
+    refused(file, match)
+
+
+@pytest.mark.parametrize("name", ["config.json", "vocab.json"])
+def test_metadata_that_is_missing_or_there_twice(file, name):
+    whole = file.read_bytes()
+    changed(file, lambda proto: proto.metadata_props.remove(entry(proto, name)))
+    refused(file, f"damaged: {name}: it is missing; bring the file back, or export it again")
+    file.write_bytes(whole + wire(14, wire(1, name.encode()) + wire(2, b"{}")))
+    refused(file, f"damaged: its metadata has '{name}' twice")
+
+
+def wire(number, data):
+    """A field of a protobuf message, of so many bytes."""
+    size, rest = b"", len(data)
+    while rest > 127:
+        size, rest = size + bytes([rest & 127 | 128]), rest >> 7
+    return bytes([number << 3 | 2]) + size + bytes([rest]) + data
+
+
+def test_documents_and_a_network_that_do_not_belong_together(made, file):
+    import onnx
+
+    other = onnx.ModelProto.FromString(made("words").file.read_bytes())
+
+    def mix(proto):
+        for part in ("config.json", "vocab.json"):
+            entry(proto, part).value = entry(other, part).value
+
+    other.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 3
+    changed(file, lambda proto: proto.graph.output[0].CopyFrom(other.graph.output[0]))
+    refused(file, "do not belong together: as output there should be scores|cannot load it")
+    changed(file, lambda proto: entry(proto, "config.json").MergeFrom(entry(other, "config.json")))
+    refused(file, "model.onnx")
+
+
+def outside(proto):
+    """Its first weights are in a file beside it."""
+    tensor = proto.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = 1
+    tensor.external_data.add(key="location", value="weights.bin")
+
+
+def deep_outside(proto):
+    """A tensor within an attribute is, of a node in a branch that is never taken."""
+    from onnx import TensorProto, helper
+
+    tensor = TensorProto(dims=[1], data_type=1, name="deep", data_location=1)
+    tensor.external_data.add(key="location", value="/etc/passwd")
+    constant = helper.make_node("Constant", [], ["c"], value=tensor)
+    branch = helper.make_graph([constant], "branch", [], [])
+    proto.graph.node.append(helper.make_node("If", ["x"], ["y"], then_branch=branch))
+
+
+@pytest.mark.parametrize("change", [outside, deep_outside])
+def test_other_files_are_not_followed(file, change):
+    changed(file, change)
+    refused(file, "keeps '.*' in another file, which elman does not follow; export it again")
+
+
+def test_a_graph_nested_without_end(file):
+    inner = b""
+    for _ in range(2000):
+        for number in (6, 5, 1):  # a graph in an attribute of a node of a graph
+            inner = wire(number, inner)
+    file.write_bytes(file.read_bytes() + wire(7, inner))
+    refused(file, "damaged: ")
+    with pytest.raises(RecursionError):
+        kept_elsewhere(file.read_bytes())
+
+
+def test_the_parts_of_an_onnx_file_are_where_we_look():
+    """`wire` against ONNX's own description of itself."""
+    from onnx import onnx_ml_pb2 as pb
+
+    from elman.tasks.onnx.wire import _INSIDE
+
+    kinds = {
+        "model": pb.ModelProto, "training": pb.TrainingInfoProto, "function": pb.FunctionProto,
+        "graph": pb.GraphProto, "node": pb.NodeProto, "attribute": pb.AttributeProto,
+        "sparse": pb.SparseTensorProto, "tensor": pb.TensorProto,
+    }  # fmt: skip
+    names = {kind.DESCRIPTOR.full_name: name for name, kind in kinds.items()}
+    for name, kind in kinds.items():
+        inside = {
+            field.number: names[field.message_type.full_name]
+            for field in kind.DESCRIPTOR.fields
+            if field.message_type is not None and field.message_type.full_name in names
+        }
+        assert inside == _INSIDE[name]
+    fields = pb.TensorProto.DESCRIPTOR.fields_by_name
+    numbers = [fields[name].number for name in ("name", "external_data", "data_location")]
+    assert numbers == [8, 13, 14]
+    assert pb.ModelProto.DESCRIPTOR.fields_by_name["metadata_props"].number == 14
+
+
+def test_fuzzed_messages_end_in_an_answer_or_a_value_error(file):
+    whole = file.read_bytes()
+    rng, began = np.random.default_rng(2), time.monotonic()
+    for _ in range(300):
+        data = bytearray(whole)
+        for place in rng.integers(0, len(data), 5):
+            data[place] = rng.integers(256)
+        for look in (metadata, kept_elsewhere):
+            with suppress(ValueError):
+                look(bytes(data))
+    assert time.monotonic() - began < 60
