@@ -68,7 +68,8 @@ def test_commands_run_in_order(workdir):
             assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
             ran.append(command.split()[1])
     jobs = ["train", "predict", "evaluate"], ["train", "generate", "evaluate"]
-    assert ran == [*jobs[0], *jobs[1], *jobs[0], "info", "bench"]
+    last = ["info", "bench", "export", "predict"]
+    assert ran == [*jobs[0], *jobs[1], *jobs[0], *last]
     answers = (workdir / "answers.csv").read_text(encoding="utf-8").splitlines()
     terms = (ROOT / "examples/data/terms_zh.csv").read_text(encoding="utf-8").splitlines()
     assert len(answers) == len(terms)
