@@ -92,7 +92,9 @@ def outer_with_previous(
     reverse: bool,
 ) -> Tensor:
     """Σ u_tᵀ x_{t-1} over every row, in the shape of `weight`."""
-    if batch_sizes is not None or x.shape[0] == 0:
+    # under vmap the sum below would be one more of a whole weight for every copy
+    transformed = torch._C._are_functorch_transforms_active()
+    if batch_sizes is not None or x.shape[0] == 0 or transformed:
         return outer(u, previous(x, initial, batch_sizes, reverse), weight)
     # dense: the neighbours are views, so nothing is copied
     first, rest, before = (u[-1:], u[:-1], x[1:]) if reverse else (u[:1], u[1:], x[:-1])
