@@ -5,12 +5,14 @@ README.md beside this file derives them. The rules call differentiable pieces on
 derivative of a derivative is the same rule applied again.
 """
 
+import functools
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import Function
+from torch.autograd import Function, forward_ad
 
 from elman.ops.batching import batched
 from elman.ops.layout import (
@@ -43,6 +45,26 @@ def total(terms: list[Tensor | None]) -> Tensor | None:
 def times(x: Tensor | None, y: Tensor | None) -> Tensor | None:
     """The product x ⊙ y, or nothing where either is absent."""
     return None if x is None or y is None else x * y
+
+
+def onward(rule: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A jvp that forward mode can differentiate again.
+
+    torch turns forward mode off within a jvp, and so the tangents of every transform around
+    this one would be lost without a word. It is on here; `primals` leaves out this one's own.
+    """
+
+    @functools.wraps(rule)
+    def on(ctx: Any, *tangents: Tensor | None) -> Tensor:
+        with forward_ad._set_fwd_grad_enabled(True):
+            return rule(ctx, *tangents)
+
+    return on
+
+
+def primals(tensors: tuple[Tensor | None, ...]) -> list[Any]:
+    """What a jvp saved, without the tangents that it is given apart."""
+    return [None if t is None else forward_ad.unpack_dual(t).primal for t in tensors]
 
 
 class Scan(Function):
@@ -88,10 +110,11 @@ class Scan(Function):
         return delta, weight_bar, h_0_bar, None, None, None, None
 
     @staticmethod
+    @onward
     def jvp(
         ctx: Any, a_dot: Tensor | None, weight_dot: Tensor | None, h_0_dot: Tensor | None, *_: None
     ) -> Tensor:
-        weight_hh, h_0, h = ctx.saved_tensors
+        weight_hh, h_0, h = primals(ctx.saved_tensors)
         d = slope(h, ctx.nonlinearity)
         through = None
         if weight_dot is not None:
@@ -172,6 +195,7 @@ class LinearScan(Function):
         return sigma, weight_bar, s_0_bar, p_bar, q_bar, e_bar, None, None, None
 
     @staticmethod
+    @onward
     def jvp(
         ctx: Any,
         x_dot: Tensor | None,
@@ -182,7 +206,7 @@ class LinearScan(Function):
         e_dot: Tensor | None,
         *_: None,
     ) -> Tensor:
-        weight, s_0, p, q, e, s = ctx.saved_tensors
+        weight, s_0, p, q, e, s = primals(ctx.saved_tensors)
         x = x_dot
         if any(c is not None for c in (weight_dot, p_dot, q_dot, e_dot)):
             before = previous(s, s_0, *ctx.time)
