@@ -179,7 +179,7 @@ def test_what_is_pruned_stays_so(way, arguments):
 
 
 def test_spectral_norm_iterates_once_a_call_as_in_any_other_module():
-    rnn, linear = elman.RNN(2, 4, bias=False), nn.Linear(2, 4, bias=False)
+    rnn, linear = elman.RNN(30, 40, bias=False), nn.Linear(30, 40, bias=False)
     with torch.no_grad():
         linear.weight.copy_(rnn.weight_ih_l0)
     for module, name in ((rnn, "weight_ih_l0"), (linear, "weight")):
@@ -187,7 +187,7 @@ def test_spectral_norm_iterates_once_a_call_as_in_any_other_module():
         parametrizations.spectral_norm(module, name)
     for _ in range(3):
         for module in (rnn, linear):
-            module(torch.ones(5, 3, 2))
+            module(torch.ones(5, 3, 30))
         vectors = (m.parametrizations for m in (rnn, linear))
         ours, theirs = (next(iter(v.values()))[0]._u for v in vectors)
         assert torch.equal(ours, theirs)
