@@ -52,7 +52,7 @@ def packing(lengths: Tensor, L: int, batch_first: bool = False) -> Packing:
     lengths = lengths.cpu()
     N = lengths.shape[0]
     order = lengths.argsort(descending=True, stable=True)
-    live = torch.arange(L)[:, None] < lengths[order]  # (L, N)
+    live = torch.arange(L, device="cpu")[:, None] < lengths[order]  # (L, N)
     t, row = live.nonzero(as_tuple=True)
     row = order[row]
     return Packing(row * L + t if batch_first else t * N + row, live.sum(1), order)

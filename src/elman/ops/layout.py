@@ -138,7 +138,7 @@ def row_shape(x: Tensor, batch_sizes: Tensor | None) -> torch.Size:
 
 def edge(batch_sizes: Tensor, rows: int, last: bool) -> tuple[Tensor, Tensor]:
     """Which rows have any steps, and where the earliest or the last of each lies; both (rows,)."""
-    row = torch.arange(rows)
+    row = torch.arange(rows, device=batch_sizes.device)  # which a default device need not be
     # batch_sizes never increases, so row i lives as long as batch_sizes[t] > i
     lengths = len(batch_sizes) - torch.searchsorted(batch_sizes.flip(0), row, right=True)
     offset = batch_sizes.cumsum(0) - batch_sizes
@@ -152,9 +152,10 @@ def _before(batch_sizes: Tensor, rows: int, reverse: bool) -> tuple[Tensor, Tens
     Nothing here has a size that depends on what is in batch_sizes, so a compiler can follow.
     """
     offset = batch_sizes.cumsum(0) - batch_sizes  # of each step its first row
-    steps = torch.arange(len(batch_sizes))
+    here = batch_sizes.device
+    steps = torch.arange(len(batch_sizes), device=here)
     step = torch.repeat_interleave(steps, batch_sizes, output_size=rows)
-    row = torch.arange(rows) - offset[step]
+    row = torch.arange(rows, device=here) - offset[step]
     if reverse:
         size = torch.cat([batch_sizes[1:], batch_sizes.new_zeros(1)])  # of the step after
         return row >= size[step], (offset + batch_sizes)[step] + row, row
