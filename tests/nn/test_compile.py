@@ -162,6 +162,9 @@ FUNCTIONS = {
     ),
     "jvp": lambda W, x: jvp(lambda x: loss(W, x), (x,), (x,)),
     "jvp of a gradient": lambda W, x: jvp(grad(lambda x: loss(W, x)), (x,), (x,)),
+    "jvp of a jvp": lambda W, x: jvp(
+        lambda x: jvp(lambda x: loss(W, x), (x,), (x.cos(),))[1], (x,), (x.sin(),)
+    ),
     "jacrev of jacrev": lambda W, x: jacrev(jacrev(lambda x: loss(W, x)))(x[:, :1]),
 }
 

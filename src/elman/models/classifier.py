@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from elman.nn import RNN
-from elman.nn.lengths import check_lengths, packing
+from elman.nn.lengths import Lengths, as_lengths, check_lengths, packing
 from elman.ops import onnx
 
 
@@ -55,7 +55,7 @@ class SequenceClassifier(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(hidden_size * (2 if bidirectional else 1), num_classes)
 
-    def forward(self, input: Tensor, lengths: Tensor | None = None) -> Tensor:  # noqa: A002
+    def forward(self, input: Tensor, lengths: Lengths | None = None) -> Tensor:  # noqa: A002
         """Score each row.
 
         Args:
@@ -76,7 +76,7 @@ class SequenceClassifier(nn.Module):
         if lengths is None:
             _, h_n = self.rnn(self._vectors(input))
         else:
-            h_n = self._read(input, torch.as_tensor(lengths))
+            h_n = self._read(input, as_lengths(lengths))
         return self.linear(self.dropout(self._top(h_n)))
 
     def _read(self, x: Tensor, lengths: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ Where torch's `pack_padded_sequence` asks for lengths from 1 on and ends a graph
 no steps at all and is made of operators that torch.compile and torch.export can follow.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -11,6 +12,16 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 _INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+
+
+Lengths = Tensor | Sequence[int]
+
+
+def as_lengths(lengths: Lengths) -> Tensor:
+    """A tensor; of a list one on the CPU, whatever the default device is."""
+    if isinstance(lengths, Tensor):
+        return lengths
+    return torch.tensor(lengths, device="cpu", dtype=None if len(lengths) else torch.int64)
 
 
 class Packing(NamedTuple):

@@ -5,7 +5,7 @@ import math
 import numbers
 import operator
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, overload
 
 import torch
@@ -13,11 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 
-from elman.nn.lengths import check_lengths, packing
+from elman.nn.lengths import Lengths, as_lengths, check_lengths, packing
 from elman.ops import layer as run_layer
 from elman.ops import onnx
 
-Lengths = Tensor | Sequence[int]
 #: The nonlinearities and the names torch gives the modes; identity is elman's own.
 MODES = {"tanh": "RNN_TANH", "relu": "RNN_RELU", "identity": "RNN_IDENTITY"}
 
@@ -185,7 +184,7 @@ class RNN(nn.Module):
     ) -> Any:
         """Run the layers over `input` from the state `hx`; shapes under the class."""
         if lengths is not None:
-            return self._forward_padded(input, hx, torch.as_tensor(lengths))
+            return self._forward_padded(input, hx, as_lengths(lengths))
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, hx)
         if input.dim() not in (2, 3):

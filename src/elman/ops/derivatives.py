@@ -64,7 +64,8 @@ def onward(rule: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 def primals(tensors: tuple[Tensor | None, ...]) -> list[Any]:
     """What a jvp saved, without the tangents that it is given apart."""
-    return [None if t is None else forward_ad.unpack_dual(t).primal for t in tensors]
+    # level 0 is the only one; in a graph that is being compiled torch has forgotten which it was
+    return [None if t is None else forward_ad.unpack_dual(t, level=0).primal for t in tensors]
 
 
 class Scan(Function):
