@@ -5,7 +5,7 @@ network feels most. Everything else (derivatives of derivatives, forward mode, v
 devices and dtypes) is composed of `scan` and torch's own products, with the same numbers.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn import functional
 
-from elman.ops import cpu, onnx, operators, reference
+from elman.ops import cpu, onnx, operators
 from elman.ops.check import check_batch_sizes
 from elman.ops.doors import autocast, scan, traced, transformed
 from elman.ops.layout import ended
@@ -95,7 +95,7 @@ def _for_a_graph(
 def _batched(bar: Tensor | None) -> bool:
     """Whether it is many gradients at once, in the way of torch.autograd.grad's is_grads_batched.
 
-    No torch.autograd.Function has a rule for that; the plain loop's operators have.
+    The layer's operator has no rule for that; torch runs a scan's for one after another.
     """
     return bar is not None and torch._C._functorch.is_legacy_batchedtensor(bar)
 
@@ -116,13 +116,12 @@ def _composed(
     weights: Sequence[Sequence[Tensor]],
     nonlinearity: str,
     batch_sizes: Tensor | None,
-    loop: Callable[..., Tensor] = scan,
 ) -> tuple[Tensor, Tensor]:
     outputs, last = [], []
     for direction, (weight_ih, weight_hh, *biases) in enumerate(weights):
         initial, reverse = h_0[direction], direction == 1
         a = functional.linear(x, weight_ih, biases[0] + biases[1] if biases else None)
-        h = loop(a, weight_hh, initial, nonlinearity, batch_sizes=batch_sizes, reverse=reverse)
+        h = scan(a, weight_hh, initial, nonlinearity, batch_sizes=batch_sizes, reverse=reverse)
         outputs.append(h)
         last.append(ended(h, initial.to(h.dtype), batch_sizes, reverse))
     if len(outputs) > 1:
@@ -206,8 +205,8 @@ def _gradients(
     x, h_0, output, batch_sizes, weights = saved
     batched = _batched(output_bar) or _batched(h_n_bar)
     if torch.is_grad_enabled() or batched or transformed():  # to be transformed themselves
-        tensors, loop = [x, h_0, *weights], reference.scan if batched else scan
-        return _differentiable(kind, tensors, batch_sizes, output_bar, h_n_bar, loop, wants)
+        tensors = [x, h_0, *weights]
+        return _differentiable(kind, tensors, batch_sizes, output_bar, h_n_bar, wants)
     wants_x, wants_h_0, *wants_weights = wants
     wanted = wants_x, wants_h_0, any(wants_weights)
     x_bar, h_0_bar, *weight_bars = cpu.layer_backward(
@@ -223,17 +222,16 @@ def _differentiable(
     batch_sizes: Tensor | None,
     output_bar: Tensor | None,
     h_n_bar: Tensor | None,
-    loop: Callable[..., Tensor],
     wants: Sequence[bool],
 ) -> list[Tensor | None]:
-    """The gradients once more, as the layer composed of this loop has them."""
+    """The gradients once more, as the layer composed of scans has them."""
     nonlinearity, bias = kind
     onward = torch.is_grad_enabled()
     with torch.enable_grad():
         aliases = [t.view_as(t) for t in tensors]  # so that no hook of the caller's runs in here
         x, h_0, *flat = aliases
         weights = operators.directions(flat, bias)
-        results = _composed(x, h_0, weights, nonlinearity, batch_sizes, loop)
+        results = _composed(x, h_0, weights, nonlinearity, batch_sizes)
     given = [
         (r, bar) for r, bar in zip(results, (output_bar, h_n_bar), strict=True) if bar is not None
     ]
