@@ -207,6 +207,36 @@ def test_tangents_and_cotangents(form):
     agree(vmap(back)(*given), looped(back, in_dims, given))
 
 
+@every_form
+def test_second_tangents_of_an_ensembles_samples(form):
+    """Forward mode twice between two vmaps, against autograd twice on each net and sample."""
+    f = Copies(form, bidirectional=True)
+    (x, h_0, weights), _ = f.arguments("x weights")
+    direction = torch.utils._pytree.tree_map(torch.randn_like, f.one["weights"])
+
+    def at_step(s, x, weights):
+        moved = {name: w + s * direction[name] for name, w in weights.items()}
+        return f.loss(x, h_0, moved)
+
+    def second(weights):
+        def samples(s):
+            return vmap(at_step, (None, 0, None))(s, x, weights)
+
+        start = torch.zeros((), dtype=torch.float64)
+        one = (torch.ones_like(start),)
+        return jvp(lambda s: jvp(samples, (s,), one)[1], (start,), one)[1]
+
+    def by_autograd_twice(x, weights):
+        s = torch.zeros((), dtype=torch.float64, requires_grad=True)
+        (slope,) = torch.autograd.grad(at_step(s, x, weights), s, create_graph=True)
+        return torch.autograd.grad(slope, s)[0]
+
+    def of_rows(weights):
+        return looped(by_autograd_twice, (0, None), (x, weights))
+
+    agree(vmap(second)(weights), looped(of_rows, (0,), (weights,)))
+
+
 # torch's own word on what its tracer wrote down; packed it cannot trace
 @pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr Node:UserWarning")
 @pytest.mark.parametrize("form", ["unbatched", "batched", "batch first"])
