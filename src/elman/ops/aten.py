@@ -1,11 +1,13 @@
 """The scans over torch's own operators: every device, one fused product and one activation a step.
 
-Runs below autograd (the rules are in derivatives.py), so it may write in place.
+Runs below autograd (the rules are in derivatives.py), so it may write in place; but not where
+torch itself writes the operations down or runs many of them at once.
 """
 
 import torch
 from torch import Tensor
 
+from elman.ops import reference
 from elman.ops.layout import continued, in_order, product, scaled
 
 _IN_PLACE = {"tanh": torch.tanh_, "relu": torch.relu_, "identity": lambda z: z}
@@ -25,6 +27,8 @@ def scan(
     reverse: bool = False,
 ) -> Tensor:
     """As `reference.scan`."""
+    if not _may_write(a, weight_hh, h_0):
+        return reference.scan(a, weight_hh, h_0, nonlinearity, batch_sizes, reverse)
     activate, weight = _IN_PLACE[nonlinearity], weight_hh.mT
     states = a.clone(memory_format=torch.contiguous_format)
     h = h_0
@@ -45,6 +49,8 @@ def linear_scan(
     reverse: bool = False,
 ) -> Tensor:
     """As `reference.linear_scan`."""
+    if not _may_write(x, weight, s_0, p, q, e):
+        return reference.linear_scan(x, weight, s_0, p, q, e, batch_sizes, reverse)
     states = x.clone(memory_format=torch.contiguous_format)
     s = s_0
     for s_t, p_t, q_t, e_t in in_order(batch_sizes, reverse, states, p, q, e):
@@ -58,6 +64,17 @@ def linear_scan(
             s_t.addcmul_(e_t, s)
         s = s_t
     return states
+
+
+def _may_write(*tensors: Tensor | None) -> bool:
+    """Whether what is written in place stays right.
+
+    torch.func.linearize folds constants in what a tracer wrote down, writes or not, and gives
+    wrong numbers; is_grads_batched refuses to write many copies into one.
+    """
+    traced = torch._C._get_dispatch_mode(torch._C._TorchDispatchModeKey.PROXY) is not None
+    batched = torch._C._functorch.is_legacy_batchedtensor
+    return not traced and not any(t is not None and batched(t) for t in tensors)
 
 
 def _add_product(x: Tensor, s: Tensor, weight: Tensor) -> None:
