@@ -1,6 +1,6 @@
-"""Layers prepared for Opacus: grad_sample is the gradient of each row alone.
+"""Layers in Opacus's GradSampleModule: grad_sample is the gradient of each row alone.
 
-The truth is a loop over rows of torch.nn.RNN, or of the model before it is prepared.
+The truth is a loop over rows of torch.nn.RNN, or of the model before it is wrapped.
 """
 
 import copy
@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import pack_sequence
 
 import elman
 from elman.models import LanguageModel, SequenceClassifier
-from elman.nn.opacus import prepare, restore
+from elman.nn.opacus import OneTensorRNN, restore
 from tests.tolerances import distance, largest, worst
 
 opacus = pytest.importorskip("opacus")
@@ -54,7 +54,6 @@ def agree(model, expected):
 
 
 def samples(model, loss, *inputs, reduction="sum", batch_first=True):
-    assert prepare(model, batch_first) > 0
     wrapped = opacus.GradSampleModule(model, loss_reduction=reduction, batch_first=batch_first)
     total = loss(wrapped, *inputs)
     (total / N if reduction == "mean" else total).backward()
@@ -139,48 +138,41 @@ def test_a_cell_needs_nothing():
     agree(cell, expected)
 
 
-def test_a_layer_not_prepared_is_an_error_and_never_wrong():
-    for loss in (of_output, of_h_n, of_both):
-        wrapped = opacus.GradSampleModule(pair(True)[0])
-        with pytest.raises((TypeError, AttributeError)):
-            loss(wrapped(data())).backward()
+def test_a_class_made_of_it_is_refused():
+    class Mine(elman.RNN):
+        pass
+
+    with pytest.raises(TypeError, match=r"Opacus reads an elman\.RNN, got Mine"):
+        opacus.GradSampleModule(Mine(H_IN, H))
 
 
 def test_what_rows_do_not_have():
     rnn, _ = pair(True, num_layers=2, dropout=0.5)
-    prepare(rnn)
+    wrapped = opacus.GradSampleModule(rnn)
     with pytest.raises(TypeError, match="packed input cannot be told apart; pad it"):
         rnn(pack_sequence([torch.zeros(3, H_IN)]))
     with pytest.raises(ValueError, match="3-D, got 2-D"):
         rnn(torch.zeros(L, H_IN))
     with pytest.raises(RuntimeError, match=r"hx should be \(2, 5, 4\), got \(2, 4, 4\)"):
         rnn(data(), torch.zeros(2, 4, H))
-    wrapped = opacus.GradSampleModule(rnn)
     with pytest.raises(RuntimeError, match="random"):  # the mask would be another
         wrapped(data())[0].sum().backward()
 
 
-@pytest.mark.parametrize("right", [False, True])
-def test_batch_first_told_two_ways(right):
-    rnn, _ = pair(True)
-    prepare(rnn, not right)
-    wrapped = opacus.GradSampleModule(rnn, batch_first=right)
-    with pytest.raises(ValueError, match=rf"prepare\(model, batch_first={right}\)"):
-        wrapped(data())[0].sum().backward()
-
-
-def test_prepared_and_restored_a_layer_is_as_it_was():
+def test_wrapped_and_restored_a_layer_is_as_it_was():
     rnn, _ = pair(True, num_layers=2)
     twin = copy.deepcopy(rnn)
     model = nn.ModuleList([rnn, elman.RNNCell(2, 2)])
     x, h_0 = data(), torch.randn(2, N, H, dtype=torch.float64)
-    assert (prepare(model), prepare(model)) == (1, 0)
+    wrapped = opacus.GradSampleModule(model)
+    assert type(rnn) is OneTensorRNN
     assert list(rnn.state_dict()) == list(twin.state_dict())
     for given in ((x,), (x, h_0)):
         for got, want in zip(rnn(*given), twin(*given), strict=True):
             assert torch.equal(got, want)
+    wrapped.to_standard_module()
     assert (restore(model), restore(model)) == (1, 0)
-    assert vars(rnn).keys() == vars(twin).keys()
+    assert vars(rnn).keys() - vars(twin).keys() == {"activations"}  # Opacus leaves its own
     assert type(rnn) is elman.RNN
 
 
@@ -188,7 +180,6 @@ def test_prepared_and_restored_a_layer_is_as_it_was():
 @pytest.mark.parametrize("mode", ["hooks", "functorch"])
 def test_private_training(mode):
     model = SequenceClassifier(H_IN, H)
-    prepare(model)
     assert opacus.validators.ModuleValidator.validate(model) == []
     rows = torch.utils.data.TensorDataset(data().float(), torch.tensor([0, 1, 0, 1, 1]))
     before = model.rnn.weight_hh_l0.detach().clone()

@@ -1,11 +1,13 @@
 """The layer as Opacus reads it: per-sample gradients of `RNN` in a GradSampleModule.
 
 Opacus asks each module with parameters for its first argument and its first result, and runs
-`vmap` over their rows. An RNN has two of each. So while a model is prepared, what hooks see
-of a layer is one tensor in and one out, and the layer's caller sees what it always saw.
-Opacus itself is not imported.
+`vmap` over their rows. An RNN has two of each. So where Opacus has put its hooks, what they see
+of a layer is one tensor in and one out, and the layer's caller sees what it always saw. Packed
+and unbatched input and, while training, dropout between layers are refused: their rows cannot be
+told apart. RNNCell needs nothing.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -14,36 +16,31 @@ from torch import Tensor, nn
 from elman.nn.rnn import RNN
 
 
-def prepare(model: nn.Module, batch_first: bool = True) -> int:
-    """Make every elman.RNN inside `model`, or `model` itself, fit for Opacus.
+def read_by(layer: RNN, hook: Callable[..., Any]) -> None:
+    """Make the layer one that Opacus, whose backward hook this is, reads right.
 
-    In place, as `convert`: the same objects, parameters and `state_dict`; only their class
-    changes. Call it before `opacus.GradSampleModule` or `PrivacyEngine.make_private`; for
-    torch.nn.RNN call `elman.convert` first. RNNCell needs nothing. Packed and unbatched input
-    and, while training, dropout between layers are refused: their rows cannot be told apart.
-
-    Args:
-        model: any module.
-        batch_first: what GradSampleModule is told of the whole model. Default: True, as there.
-
-    Returns:
-        How many layers were changed.
-
-    >>> model = nn.Sequential(RNN(3, 4, batch_first=True))
-    >>> prepare(model)
-    1
-    >>> model[0](torch.zeros(2, 5, 3))[0].shape
-    torch.Size([2, 5, 4])
+    In place, as `convert`: the same object, parameters and `state_dict`; only its class changes.
     """
-    found: list[Any] = [module for module in model.modules() if type(module) is RNN]
-    for module in found:
-        module.__class__ = OneTensorRNN
-        module._rows_first = batch_first
-    return len(found)
+    if type(layer) not in (RNN, OneTensorRNN):
+        raise TypeError(
+            f"Opacus reads an elman.RNN, got {type(layer).__name__}, a class made of it: hold the "
+            "RNN in a module instead of inheriting from it"
+        )
+    from opacus.grad_sample.functorch import prepare_layer
+
+    layer.__class__ = OneTensorRNN
+    layer._rows_first = hook.keywords.get("batch_first", True)  # type: ignore[attr-defined]
+    prepare_layer(layer, batch_first=layer._rows_first)  # it has copied the layer as it was
 
 
 def restore(model: nn.Module) -> int:
-    """Undo `prepare`; returns how many layers were changed."""
+    """Undo what Opacus's hooks made of every layer in `model`; returns how many there were.
+
+    After `GradSampleModule.to_standard_module`, for a layer that reads packed input again.
+
+    >>> restore(nn.Sequential(RNN(3, 4)))
+    0
+    """
     found: list[Any] = [module for module in model.modules() if type(module) is OneTensorRNN]
     for module in found:
         module.__class__ = RNN
@@ -64,19 +61,17 @@ class OneTensorRNN(RNN):
         """As `RNN`; with a tensor of rows also, which Opacus has from the hooks."""
         if not isinstance(input, Tensor):
             raise TypeError(
-                f"a layer prepared for Opacus reads tensors, got {type(input).__name__}: the "
-                "rows of packed input cannot be told apart; pad it, or call restore(model)"
+                f"a layer that Opacus reads takes tensors, got {type(input).__name__}: the rows "
+                "of packed input cannot be told apart; pad it, or call elman.nn.opacus.restore"
             )
         if input.dim() == 4 and hx is None:
             if input.shape[:2] != (1, 1):
-                first = not self._rows_first
                 raise ValueError(
-                    "GradSampleModule and prepare should be told the same batch_first; here "
-                    f"prepare(model, batch_first={first}) is wanted"
+                    f"a layer that Opacus reads takes a batch, 3-D, got {tuple(input.shape)}"
                 )
             return super().__call__(input)
         if input.dim() != 3:
-            raise ValueError(f"a layer prepared for Opacus reads a batch, 3-D, got {input.dim()}-D")
+            raise ValueError(f"a layer that Opacus reads takes a batch, 3-D, got {input.dim()}-D")
         N, L = input.shape[:2] if self.batch_first else input.shape[1::-1]
         S, H, D = len(self._all_weights), self.hidden_size, self._num_directions
         if hx is None:

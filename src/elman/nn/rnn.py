@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
+from torch.utils.hooks import RemovableHandle
 
 from elman.nn.lengths import Lengths, as_lengths, check_lengths, packing
 from elman.ops import layer as run_layer
@@ -149,6 +150,17 @@ class RNN(nn.Module):
 
     def flatten_parameters(self) -> None:
         """Nothing to do: the parameters are read where they lie. Here for torch's callers."""
+
+    def register_full_backward_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """As torch.nn.Module's. A hook of Opacus's lets it read the layer (elman.nn.opacus)."""
+        owner = getattr(getattr(hook, "func", None), "__self__", None)
+        if type(owner).__module__.partition(".")[0] == "opacus":
+            from elman.nn.opacus import read_by
+
+            read_by(self, hook)
+        return super().register_full_backward_hook(hook, prepend)
 
     def extra_repr(self) -> str:
         """The arguments that differ from the defaults, as torch.nn.RNN prints them."""
