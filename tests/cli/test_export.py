@@ -184,10 +184,15 @@ def test_what_is_refused(elman, refused, trained, exported, terms, tmp_path, con
     assert contents(tmp_path) == before
 
 
-def test_a_package_is_missing(refused, trained, exported, terms, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    for asked in (["export", trained, "-o", tmp_path / "x.onnx"], ["predict", exported, terms]):
-        assert "the package onnxruntime is not installed; pip install 'elman[onnx]'" in refused(
+@pytest.mark.parametrize("package", ["onnx", "onnxruntime"])
+def test_a_package_is_missing(refused, trained, exported, terms, tmp_path, monkeypatch, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    for asked in (
+        ["export", trained, "-o", tmp_path / "x.onnx"],
+        ["predict", exported, terms],
+        ["info", exported],
+    ):
+        assert f"the package {package} is not installed; pip install 'elman[onnx]'" in refused(
             *asked
         )
 

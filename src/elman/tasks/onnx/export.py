@@ -1,6 +1,7 @@
 """Writing a trained model as one ONNX file that says all that is needed to use it."""
 
 import copy
+import hashlib
 import logging
 import warnings
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ import elman
 from elman.errors import RunDirectoryError, SettingError
 from elman.tasks.newfile import new_file
 from elman.tasks.onnx.check import Difference, difference
-from elman.tasks.onnx.file import DIGEST, FORMAT, OnnxFile, digest
+from elman.tasks.onnx.file import DIGEST, FORMAT, OnnxFile
 from elman.tasks.onnx.packages import needed
 from elman.tasks.onnx.ports import Ports
 from elman.tasks.onnx.runtime import RuntimeNetwork
@@ -110,7 +111,7 @@ def model_bytes(
     for key, value in {**facts, DIGEST: "0" * 64}.items():
         proto.metadata_props.add(key=key, value=value)
     data = proto.SerializeToString(deterministic=True)
-    proto.metadata_props[-1].value = digest(data)
+    proto.metadata_props[-1].value = hashlib.sha256(data).hexdigest()
     (opset,) = (known.version for known in proto.opset_import if known.domain == "")
     return proto.SerializeToString(deterministic=True), opset
 

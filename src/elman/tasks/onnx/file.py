@@ -10,7 +10,7 @@ Its metadata holds
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,9 @@ from torch import nn
 from elman.errors import RunDirectoryError
 from elman.tasks.config import RunConfig
 from elman.tasks.documents import Documents, damaged, newer
+from elman.tasks.onnx.packages import needed
 from elman.tasks.onnx.ports import Ports
 from elman.tasks.onnx.runtime import RuntimeNetwork
-from elman.tasks.onnx.wire import kept_elsewhere, metadata
 from elman.tasks.rundir import RunDirectory
 
 FORMAT = 1
@@ -34,6 +34,7 @@ def opened(path: Path) -> Documents:
 
     Raises:
         RunDirectoryError: there is no such file, or it is damaged.
+        SettingError: it is a file, and the package onnx is not installed.
     """
     if path.suffix.lower() == ".onnx" and not os.path.isdir(path):  # noqa: PTH112 - any name
         return OnnxFile(path)
@@ -48,6 +49,7 @@ class OnnxFile(Documents):
 
     Raises:
         RunDirectoryError: it is not there, no ONNX file of elman's, newer or damaged.
+        SettingError: the package onnx is not installed.
 
     Attributes:
         data: its bytes.
@@ -63,17 +65,21 @@ class OnnxFile(Documents):
             ) from None
         except OSError as error:
             raise RunDirectoryError(f"{path}: cannot be read: {error.strerror}") from None
+        onnx, protobuf = needed("onnx", "google.protobuf.message")
         try:
-            self._metadata = metadata(self.data)
+            model = onnx.ModelProto.FromString(self.data)
+            self._metadata = _metadata(model)
             self._check_format()
-            away = kept_elsewhere(self.data)
-        except (ValueError, RecursionError) as error:
+        except protobuf.DecodeError:
+            raise damaged(path, "it is no ONNX file, or not whole", _AGAIN) from None
+        except ValueError as error:
             raise damaged(path, str(error), _AGAIN) from None
-        if away is not None:
-            raise RunDirectoryError(
-                f"{path}: keeps {away!r:.60} in another file, which elman does not follow; "
-                f"{_AGAIN} with elman export"
-            )
+        for tensor in _tensors(model):
+            if onnx.external_data_helper.uses_external_data(tensor):
+                raise RunDirectoryError(
+                    f"{path}: keeps {tensor.name!r:.60} in another file, which elman does not "
+                    f"follow; {_AGAIN} with elman export"
+                )
 
     def _check_format(self) -> None:
         if not self.data:
@@ -83,20 +89,19 @@ class OnnxFile(Documents):
                 f"{self.path}: not written by elman: its metadata holds no vocabulary and no "
                 "scaling; `elman export DIR` writes one that does"
             )
-        number = self.read("elman.format").decode("utf-8", "replace")
+        number = self._metadata["elman.format"]
         if not (number.isascii() and number.isdigit() and 1 <= len(number) <= 9):
             raise ValueError(f"elman.format should be a number, got {number!r:.60}")
         if int(number) > FORMAT:
             raise newer(self.path, int(number), FORMAT)
-        if self.read(DIGEST).decode("utf-8", "replace") != digest(self.data):
+        if not _whole(self.data, self.read(DIGEST)):
             raise ValueError("its SHA-256 is not the one that was written into it")
 
     def read(self, name: str) -> bytes:
         """An entry of the metadata."""
         if name not in self._metadata:
             raise self.damaged(name, "it is missing")
-        place = self._metadata[name]
-        return self.data[place.start : place.end]
+        return self._metadata[name].encode()
 
     def network(self, config: RunConfig, plan: Callable[[], nn.Module], ports: Ports) -> nn.Module:
         """The network, run by ONNX Runtime.
@@ -116,16 +121,34 @@ class OnnxFile(Documents):
         return damaged(self.path, f"{name}: {why}", _AGAIN)
 
 
-def digest(data: bytes) -> str:
-    """SHA-256 of an ONNX file as `elman.sha256` has it; "" where that has no place in it.
+def _metadata(model: Any) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for entry in model.metadata_props:
+        if bytes in (type(entry.key), type(entry.value)):
+            raise ValueError("its metadata is not in UTF-8")
+        if entry.key in found:
+            raise ValueError(f"its metadata has {entry.key!r:.60} twice")
+        found[entry.key] = entry.value
+    return found
 
-    Raises:
-        ValueError: it is no ONNX file.
-    """
-    place = metadata(data).get(DIGEST)
-    if place is None or place.end - place.start != 64:
-        return ""
-    total = hashlib.sha256(memoryview(data)[: place.start])
+
+def _whole(data: bytes, digest: bytes) -> bool:
+    """Whether a file is the one that a digest within it was taken of."""
+    if data.count(digest) != 1:
+        return False
+    start, view = data.index(digest), memoryview(data)
+    total = hashlib.sha256(view[:start])
     total.update(b"0" * 64)
-    total.update(memoryview(data)[place.end :])
-    return total.hexdigest()
+    total.update(view[start + len(digest) :])
+    return total.hexdigest().encode() == digest
+
+
+def _tensors(message: Any) -> Iterator[Any]:
+    """All tensors within a part of an ONNX file, however deep."""
+    if message.DESCRIPTOR.name == "TensorProto":
+        yield message
+        return
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for part in [value] if hasattr(value, "ListFields") else value:
+                yield from _tensors(part)
