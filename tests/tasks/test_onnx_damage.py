@@ -8,10 +8,7 @@ import pytest
 import elman
 from elman import Classifier
 from elman.errors import RunDirectoryError
-
-pytest.importorskip("onnx")
-pytest.importorskip("onnxscript")
-pytest.importorskip("onnxruntime")
+from tests.tasks.exports import session
 
 
 @pytest.fixture
@@ -123,6 +120,14 @@ def test_odd_metadata(file, change, match):
 
     changed(file, put)
     refused(file, match)
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_the_digest_is_there_twice(made, file, before):
+    facts = session(made("characters").file).get_modelmeta().custom_metadata_map
+    copy, whole = wire(6, facts["elman.sha256"].encode()), file.read_bytes()  # what the model says
+    file.write_bytes(copy + whole if before else whole + copy)
+    refused(file, "damaged: its SHA-256 is not the one that was written into it")
 
 
 @pytest.mark.parametrize("name", ["config.json", "vocab.json", "elman.sha256"])

@@ -134,9 +134,7 @@ def _metadata(model: Any) -> dict[str, str]:
 
 def _whole(data: bytes, digest: bytes) -> bool:
     """Whether a file is the one that a digest within it was taken of."""
-    if data.count(digest) != 1:
-        return False
-    start, view = data.index(digest), memoryview(data)
+    start, view = data.rindex(digest), memoryview(data)  # the only place, near the end
     total = hashlib.sha256(view[:start])
     total.update(b"0" * 64)
     total.update(view[start + len(digest) :])
