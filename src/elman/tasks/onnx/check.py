@@ -30,13 +30,11 @@ class Difference:
     Attributes:
         largest: absolute, over all outputs.
         share: of what rounding explains, in the output where it is the largest share.
-        batches, rows, steps: how many inputs there were, of how many rows together, and of how
-            many steps the longest was.
+        rows, steps: of how many rows the inputs were together, and of how many steps the longest.
     """
 
     largest: float
     share: float
-    batches: int
     rows: int
     steps: int
 
@@ -78,7 +76,7 @@ def difference(network: nn.Module, other: nn.Module, ports: Ports) -> Difference
     """
     exact = copy.deepcopy(network).double()
     found = [_Output() for _ in ports.outputs]
-    for inputs in samples(ports):
+    for inputs in _samples(ports):
         with torch.inference_mode():
             ours = _outputs(network, inputs)
             theirs = _outputs(other, inputs)
@@ -93,10 +91,10 @@ def difference(network: nn.Module, other: nn.Module, ports: Ports) -> Difference
         )
     largest, share = max(one.off for one in found), max(one.share for one in found)
     rows, steps = sum(N for N, _ in _SIZES), max(L for _, L in _SIZES)
-    return Difference(largest, share, len(_SIZES), rows, steps)
+    return Difference(largest, share, rows, steps)
 
 
-def samples(ports: Ports) -> Iterator[list[Tensor]]:
+def _samples(ports: Ports) -> Iterator[list[Tensor]]:
     """Inputs of many sizes; the same each time."""
     rng = torch.Generator()
     rng.manual_seed(0)

@@ -77,7 +77,7 @@ def export(
         raise SettingError(f"{path}: the weights are {weights:,} bytes; one ONNX file holds 2 GiB")
     network = copy.deepcopy(network).cpu().eval().requires_grad_(False)
     with new_file(path) as file:
-        data, opset = model_bytes(network, ports, documents, title)
+        data, opset = _model_bytes(network, ports, documents, title)
         file.staging.write_bytes(data)
         written = OnnxFile(file.staging)
         checked = difference(network, RuntimeNetwork(written.data, ports, str(path)), ports)
@@ -94,7 +94,7 @@ def export(
     )  # fmt: skip
 
 
-def model_bytes(
+def _model_bytes(
     network: nn.Module, ports: Ports, documents: dict[str, bytes], title: str
 ) -> tuple[bytes, int]:
     """The ONNX file of a network in eval mode, and the version of its operators."""
