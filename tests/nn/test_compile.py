@@ -8,7 +8,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 import elman
 from elman.models import ConcatRNN, LanguageModel, SequenceClassifier, SequenceRegressor
-from elman.ops import linear_scan, scan, use_backend
+from elman.ops import cpu, linear_scan, scan, use_backend
 
 LAYERS = {
     "plain": {},
@@ -47,11 +47,16 @@ def numbers(results):
 
 
 def same(f, *arguments, to=()):
-    """Compiled, f gives what it gives: the very numbers, and the gradients of `to`."""
+    """Compiled, f gives what it gives: the very numbers where the kernels do it, and the
+    gradients of `to`."""
     got, want = numbers(compiled(f)[0](*arguments)), numbers(f(*arguments))
     assert len(got) == len(want) > 0
     for one, other in zip(got, want, strict=True):
-        assert torch.equal(one, other)
+        if cpu.problem() is None:
+            assert torch.equal(one, other)
+        else:  # torch's own products sum some 12 terms in another order as they lie in memory
+            few = 16 * torch.finfo(one.dtype).eps
+            torch.testing.assert_close(one, other, rtol=few, atol=few)
     if to:
         bars = [torch.randn_like(t) for t in want]
         torch.autograd.backward(got, [b.clone() for b in bars], inputs=to)

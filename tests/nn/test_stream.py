@@ -454,6 +454,7 @@ def test_no_units_are_no_numbers(H):
     assert stream.step(torch.randn(1, 3)).shape == (1, 0)
 
 
+@pytest.mark.skipif(cpu.problem() is not None, reason="torch's own step reads what is not there")
 def test_numbers_taken_away_are_an_error():
     x = torch.randn(1, 3)
     x.untyped_storage().resize_(0)

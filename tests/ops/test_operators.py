@@ -23,37 +23,6 @@ from tests.ops.layers import (
 pytestmark = pytest.mark.skipif(cpu.problem() is not None, reason=str(cpu.problem()))
 
 
-def by_operator(layout, D):
-    """Arguments of each of the four operators, in float32."""
-    tensors = [t.float() for t in flat(*make(layout, D))]
-    x, h_0, weights = tensors[0], tensors[1], tensors[2:]
-    sizes = layout.batch_sizes
-    output, _ = torch.ops.elman.layer(x, h_0, weights, True, 0, sizes)
-    bars = [b.float() for b in bars_for(layout, D)]
-    a = torch.randn(*x.shape[:-1], layout.H)
-    W, h = weights[1], h_0[0]
-    return {
-        "scan": (a, W, h, 0, sizes, False),
-        "linear_scan": (a, W, h, a, None, a, sizes, True),
-        "layer": (x, h_0, weights, True, 0, sizes),
-        "layer_backward": (*bars, x, h_0, output, weights, True, 0, sizes, 7),
-    }
-
-
-OPERATORS = ["scan", "linear_scan", "layer", "layer_backward"]
-
-
-@pytest.mark.parametrize("name", OPERATORS)
-@pytest.mark.parametrize(
-    "layout", [LAYOUTS[n] for n in ("dense", "dense,strided", "packed", "dense,N=0")], ids=str
-)
-@one_or_two
-def test_the_operators_keep_torchs_rules(name, layout, D):
-    operator = getattr(torch.ops.elman, name).default
-    arguments = by_operator(layout, D)[name]
-    torch.library.opcheck(operator, arguments, test_utils=("test_schema", "test_faketensor"))
-
-
 @one_or_two
 @pytest.mark.parametrize("form", ["dense", "batch first", "packed"])
 def test_fake_tensors_have_the_shapes_and_strides_of_real_ones(D, form):
