@@ -6,6 +6,7 @@ first used, so that `import elman` and `elman --help` stay quick.
 """
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -57,3 +58,9 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+if (
+    "torch" in sys.modules
+):  # so that a program of torch.export that holds the operators can be loaded
+    importlib.import_module("elman.ops")

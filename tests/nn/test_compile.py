@@ -103,6 +103,42 @@ def test_lengths(arguments):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_lengths_in_half_precision(dtype):
+    rnn, lengths = elman.RNN(3, 4, dtype=dtype), torch.tensor([3, 0])
+    x = torch.randn(5, 2, 3, dtype=dtype)
+    same(lambda x, lengths: rnn(x, lengths=lengths), x, lengths)
+
+
+def test_lengths_and_torch_func_inside():
+    x, lengths = torch.randn(5, 2, 3), torch.tensor([3, 0])
+
+    def f(W, x, lengths):
+        return functional_call(RNN, W, (x,), {"lengths": lengths})[0].sin().sum()
+
+    torch.testing.assert_close(
+        compiled(grad(f))[0](WEIGHTS, x, lengths), grad(f)(WEIGHTS, x, lengths)
+    )
+
+
+def test_the_output_may_be_written_in():
+    x = torch.randn(5, 2, 3, requires_grad=True)
+
+    def inside(x):
+        output, _ = RNN(x)
+        return output.mul_(2)
+
+    def outside(run):
+        output, _ = run(x)
+        output.mul_(2).sum().backward()
+        return x.grad
+
+    same(inside, x, to=[x])
+    x.grad = None
+    got, x.grad = outside(compiled(RNN)[0]).clone(), None
+    torch.testing.assert_close(got, outside(RNN))
+
+
 def test_a_length_out_of_range_is_an_error_when_the_graph_runs():
     rnn = elman.RNN(3, 4)
     run, _ = compiled(lambda x, lengths: rnn(x, lengths=lengths))
@@ -254,6 +290,20 @@ def test_inductor_takes_it_too():
         output, h_n = run(x)
         (output.sum() + h_n.sum()).backward()
     torch.testing.assert_close(output, rnn(x)[0])
+
+
+def test_inductor_reads_rows_that_lie_otherwise():
+    """Channels of a convolution, one of them, as the input: their gradient lies as they do."""
+    convolution, rnn = torch.nn.Conv1d(2, 1, 1), elman.RNN(1, 4)
+
+    def f(x):
+        return rnn(convolution(x).permute(2, 0, 1))[0]
+
+    x = torch.randn(3, 2, 5)
+    torch.compile(f, fullgraph=True)(x).sum().backward()
+    got, convolution.weight.grad = convolution.weight.grad, None
+    f(x).sum().backward()
+    torch.testing.assert_close(got, convolution.weight.grad)
 
 
 def test_torch_does_not():

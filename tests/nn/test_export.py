@@ -1,6 +1,9 @@
 """torch.export: a program with one operator a layer, open in length and batch; torch.jit.trace."""
 
 import io
+import subprocess
+import sys
+import threading
 
 import pytest
 import torch
@@ -83,6 +86,36 @@ def test_saved_and_loaded():
     same(load(file).module()(y), rnn(y))
 
 
+def test_loaded_where_only_elman_was_imported(tmp_path):
+    save(export(elman.RNN(3, 4), (torch.randn(5, 2, 3),)), tmp_path / "rnn.pt2")
+    code = "import sys, torch, elman; torch.export.load(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", code, tmp_path / "rnn.pt2"], check=True)
+
+
+@pytest.mark.filterwarnings(r"ignore:`isinstance\(treespec, LeafSpec\):FutureWarning")
+def test_another_thread_gets_numbers_while_one_exports():
+    rnn, x = elman.RNN(3, 4, 2), torch.randn(5, 2, 3)
+    with torch.no_grad():
+        want, _ = rnn(x)
+    wrong, done = [], threading.Event()
+
+    def ask():
+        while not done.is_set():
+            with torch.no_grad():
+                wrong.append(not torch.equal(rnn(x)[0], want))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        program = torch.onnx.export(elman.RNN(3, 4, 3).eval(), (x,), dynamo=True, verbose=False)
+    finally:
+        done.set()
+        asking.join()
+    assert [node.op_type for node in program.model.graph].count("RNN") == 3
+    assert wrong
+    assert not any(wrong)
+
+
 @pytest.mark.parametrize(
     ("model", "given", "shapes"),
     [
@@ -126,3 +159,17 @@ def test_trace_keeps_the_numbers():
     y = torch.randn(5, 2, 3)
     for got, expected in zip(traced(y), model(y), strict=True):
         torch.testing.assert_close(got, expected)
+
+
+@pytest.mark.filterwarnings("ignore")  # of its own age
+def test_trace_refuses_to_freeze_lengths():
+    class Takes(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn = elman.RNN(3, 4)
+
+        def forward(self, x, lengths):
+            return self.rnn(x, lengths=lengths)
+
+    with pytest.raises(RuntimeError, match=r"freeze the lengths.*use torch\.export"):
+        torch.jit.trace(Takes(), (torch.randn(5, 2, 3), torch.tensor([5, 2])))

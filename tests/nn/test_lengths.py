@@ -132,3 +132,10 @@ def test_packing_there_and_back():
     assert packed.batch_sizes.tolist() == [2, 1, 1, 0]
     back = plan.pad(packed.data, x.shape[:2])
     assert back.flatten().tolist() == [0, 0, 0, 0, 4, 5, 6, 0, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("lengths", [3, "ab", [[1], [2, 3]]], ids=str)
+def test_what_is_no_list_of_integers_is_an_error(lengths):
+    rnn, x, _ = made({})
+    with pytest.raises(TypeError, match="lengths should be a Tensor or a list of integers, got"):
+        rnn(x, lengths=lengths)

@@ -25,6 +25,8 @@ def refused(path, match):
             load(path)
         assert str(path) in str(error.value)
         assert "\n" not in str(error.value)
+        said = str(error.value).count("damaged"), str(error.value).count("not written by elman")
+        assert sum(said) <= 1  # one error, not an error within an error
         assert len(str(error.value)) < 1000
 
 

@@ -21,7 +21,12 @@ def as_lengths(lengths: Lengths) -> Tensor:
     """A tensor; of a list one on the CPU, whatever the default device is."""
     if isinstance(lengths, Tensor):
         return lengths
-    return torch.tensor(lengths, device="cpu", dtype=None if len(lengths) else torch.int64)
+    try:
+        return torch.tensor(lengths, device="cpu", dtype=None if len(lengths) else torch.int64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(
+            f"lengths should be a Tensor or a list of integers, got {lengths!r}"
+        ) from error
 
 
 class Packing(NamedTuple):

@@ -89,7 +89,9 @@ def _for_a_graph(
         return _composed(x, h_0, weights, nonlinearity, batch_sizes)
     flat = [tensor for direction in weights for tensor in direction]
     bias, number = len(weights[0]) == 4, cpu.NUMBERS[nonlinearity]
-    return torch.ops.elman.layer.default(x, h_0, flat, bias, number, batch_sizes)
+    output, h_n = torch.ops.elman.layer.default(x, h_0, flat, bias, number, batch_sizes)
+    # its rule saved the output; the caller's is free to be written in
+    return output.clone() if output.requires_grad else output, h_n
 
 
 def _batched(bar: Tensor | None) -> bool:
@@ -128,7 +130,8 @@ def _composed(
         return torch.cat(outputs, -1), torch.stack(last)
     (output,) = outputs
     # the rules saved the scan's own states; the caller's are free to be written in
-    return output.clone() if output.requires_grad else output, torch.stack(last)
+    kept = output.requires_grad or transformed()  # vmap hides that a gradient is wanted outside it
+    return output.clone() if kept else output, torch.stack(last)
 
 
 class Layer(Function):

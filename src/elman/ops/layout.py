@@ -122,13 +122,16 @@ def ended(x: Tensor, initial: Tensor, batch_sizes: Tensor | None, reverse: bool)
 
 def _at_the_edge(x: Tensor, otherwise: Tensor, batch_sizes: Tensor | None, last: bool) -> Tensor:
     """Each row's earliest or last step in x, and what is put in the place of rows without any."""
-    if x.shape[0] == 0:
-        return otherwise
     if batch_sizes is None:
+        if x.shape[0] == 0:
+            return otherwise
         return x[-1] if last else x[0]
+    if batch_sizes.shape[0] == 0:
+        return otherwise
     live, place = edge(batch_sizes, otherwise.shape[0], last)
-    live = live.view(-1, *[1] * (x.dim() - 1)).to(x.device)
-    return torch.where(live, x.index_select(0, place.to(x.device)), otherwise)
+    # whether there is any row a compiler cannot know; so those without steps find theirs beyond
+    place = torch.where(live, place, x.shape[0] + torch.arange(place.shape[0], device=place.device))
+    return torch.cat([x, otherwise]).index_select(0, place.to(x.device))
 
 
 def row_shape(x: Tensor, batch_sizes: Tensor | None) -> torch.Size:
@@ -140,7 +143,7 @@ def edge(batch_sizes: Tensor, rows: int, last: bool) -> tuple[Tensor, Tensor]:
     """Which rows have any steps, and where the earliest or the last of each lies; both (rows,)."""
     row = torch.arange(rows, device=batch_sizes.device)  # which a default device need not be
     # batch_sizes never increases, so row i lives as long as batch_sizes[t] > i
-    lengths = len(batch_sizes) - torch.searchsorted(batch_sizes.flip(0), row, right=True)
+    lengths = batch_sizes.shape[0] - torch.searchsorted(batch_sizes.flip(0), row, right=True)
     offset = batch_sizes.cumsum(0) - batch_sizes
     place = offset[(lengths - 1).clamp(min=0)] + row if last else row
     return lengths > 0, torch.where(lengths > 0, place, 0)

@@ -19,9 +19,14 @@ _DTYPES = (torch.float32, torch.float64, torch.float16)  # bfloat16 came with op
 
 
 def exporting() -> bool:
-    """Whether torch.onnx.export is recording, in the way that can hold a node of ONNX's."""
-    # the first question takes nanoseconds, the second would import torch.onnx
-    return torch.compiler.is_exporting() and torch.onnx.is_in_onnx_export()
+    """Whether torch.onnx.export is recording in this thread, as can hold a node of ONNX's."""
+    # the first question takes nanoseconds, the second would import torch.onnx; both answer for the
+    # whole process, and another thread that runs the layer meanwhile wants numbers
+    return (
+        torch.compiler.is_exporting()
+        and torch.onnx.is_in_onnx_export()
+        and torch._guards.TracingContext.try_get() is not None
+    )
 
 
 # what torch.compiler.assume_constant_result would mark without importing the compiler: strict
@@ -97,7 +102,8 @@ def translations() -> dict[Callable[..., Any], Callable[..., Any]]:
     """How torch.onnx.export writes a program that torch.export has recorded already.
 
     For its `custom_translation_table`: where the program holds the operator elman::layer, the
-    ONNX model holds an RNN node. Needs onnxscript, as torch.onnx.export itself does.
+    ONNX model holds an RNN node. Needs onnxscript, as torch.onnx.export itself does. Lengths and
+    packed rows go the other way only: torch.onnx.export of the module itself.
     """
     return {torch.ops.elman.layer.default: _translated}
 

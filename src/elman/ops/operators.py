@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from elman.ops import aten, cpu
+from elman.ops.check import check_batch_sizes
 from elman.ops.derivatives import LinearScan, Scan, slope
 from elman.ops.layout import begun, edge, ended, outer, outer_with_previous, product, scaled
 from elman.ops.select import OPERATORS
@@ -113,11 +114,13 @@ def _scan(
     batch_sizes: Tensor | None,
     reverse: bool,
 ) -> Tensor:
+    check_batch_sizes(batch_sizes, a, h_0)
     return aten.scan(a, weight_hh, h_0, NAMES[number], batch_sizes, reverse)
 
 
 @_elsewhere("linear_scan")
 def _linear_scan(x: Tensor, weight: Tensor, s_0: Tensor, *rest: Any) -> Tensor:
+    check_batch_sizes(rest[3], x, s_0)
     return aten.linear_scan(x, weight, s_0, *rest)
 
 
@@ -130,6 +133,7 @@ def _layer(
     number: int,
     batch_sizes: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
+    check_batch_sizes(batch_sizes, x, h_0[0])
     outputs, last = [], []
     for d, (weight_ih, weight_hh, *biases) in enumerate(directions(weights, bias)):
         a = torch.nn.functional.linear(x, weight_ih, biases[0] + biases[1] if bias else None)
@@ -154,7 +158,7 @@ def _layer_backward(
 ) -> list[Tensor]:
     """README.md beside this file: δ by a linear_scan, and products of whole sequences."""
     _, N, H = h_0.shape
-    x_bar, h_0_bar, weight_bars = torch.zeros_like(x), torch.zeros_like(h_0), []
+    x_bar, h_0_bar, weight_bars = _like(x).zero_(), h_0.new_zeros(h_0.shape), []
     for d, (weight_ih, weight_hh, *biases) in enumerate(directions(weights, bias)):
         initial, reverse = h_0[d], d == 1
         h = output.narrow(-1, d * H, H).contiguous()
@@ -243,7 +247,7 @@ def _gradient_shapes(
 
 def _like(x: Tensor) -> Tensor:
     """A tensor of x's shape with its rows in memory as those of x."""
-    if x.dim() == 3 and x.stride(2) == 1 and x.stride(0) < x.stride(1):
+    if x.dim() == 3 and (x.shape[2] <= 1 or x.stride(2) == 1) and x.stride(0) < x.stride(1):
         flipped = x.transpose(0, 1)
         return flipped.new_empty(flipped.shape).transpose(0, 1)
     return x.new_empty(x.shape)

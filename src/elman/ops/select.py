@@ -82,6 +82,8 @@ def select(device: torch.device, dtype: torch.dtype, backend: str | None = None)
 def use_backend(name: str) -> Iterator[None]:
     """Within this block every call of this thread that names no backend of its own uses this one.
 
+    Of the thread, so also of other coroutines that run in it meanwhile.
+
     >>> with use_backend("reference"):
     ...     select(torch.device("cpu"), torch.float32).reason
     'it was asked for by name'

@@ -46,6 +46,10 @@ def new_file(path: Path) -> Iterator[NewFile]:
     try:
         if target.exists() and not target.is_file():
             raise RunDirectoryError(f"{path}: is no file; choose another name for -o")
+        if not target.parent.is_dir():
+            raise RunDirectoryError(
+                f"{path}: there is no folder {path.parent}; make it, or choose another name for -o"
+            )
         _clear_partials(target)
         try:
             file.staging.touch()  # what is wrong with the place shows at once

@@ -141,6 +141,11 @@ class RunDirectory(Documents):
 
 
 def _check_there(path: Path) -> None:
+    if os.path.isfile(path):  # noqa: PTH113 - as the next
+        raise RunDirectoryError(
+            f"{path}: is a file; a run directory is needed, or an exported model, whose name ends "
+            "with .onnx"
+        )
     if not os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where a name is too long
         raise RunDirectoryError(f"{path}: no such run directory; `elman train` makes one")
     if (path / CONFIG).is_file():

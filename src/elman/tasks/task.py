@@ -143,7 +143,9 @@ class Task(ABC, Generic[S, C]):
             TrainingError: the network's numbers are not finite.
         """
         self._check_in_torch("export it")
-        documents = packed(self._new_config(), self._documents())
+        config = self._new_config()  # less the command, which names folders and files of its own
+        about = config.about.model_copy(update={"command": None})
+        documents = packed(config.model_copy(update={"about": about}), self._documents())
         return export(Path(path), self.model_, self._ports(), documents, f"elman {self.task}")
 
     def is_told_in(self, path: Path) -> bool:

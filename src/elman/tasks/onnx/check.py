@@ -96,7 +96,7 @@ def difference(network: nn.Module, other: nn.Module, ports: Ports) -> Difference
 
 def _samples(ports: Ports) -> Iterator[list[Tensor]]:
     """Inputs of many sizes; the same each time."""
-    rng = torch.Generator()
+    rng = torch.Generator("cpu")
     rng.manual_seed(0)
     for N, L in _SIZES:
         yield [port.drawn({"N": N, "L": L}, rng) for port in ports.inputs]

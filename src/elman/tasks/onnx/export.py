@@ -75,7 +75,7 @@ def export(
     weights = sum(t.numel() * t.element_size() for t in network.state_dict().values())
     if weights > _MOST:
         raise SettingError(f"{path}: the weights are {weights:,} bytes; one ONNX file holds 2 GiB")
-    network = copy.deepcopy(network).cpu().eval().requires_grad_(False)
+    network = copy.deepcopy(network).cpu().float().eval().requires_grad_(False)
     with new_file(path) as file:
         data, opset = _model_bytes(network, ports, documents, title)
         file.staging.write_bytes(data)

@@ -72,6 +72,8 @@ class OnnxFile(Documents):
             self._check_format()
         except protobuf.DecodeError:
             raise damaged(path, "it is no ONNX file, or not whole", _AGAIN) from None
+        except RunDirectoryError:  # a ValueError too, and all said
+            raise
         except ValueError as error:
             raise damaged(path, str(error), _AGAIN) from None
         for tensor in _tensors(model):

@@ -34,14 +34,15 @@ class Port:
     def default(self, sizes: Mapping[str, int]) -> Tensor:
         """The tensor where none is given, for these sizes of the letters."""
         shape, value = self._at(sizes), _size(self.left_out, sizes)
-        return torch.full(shape, value, dtype=_DTYPES[self.dtype])
+        return torch.full(shape, value, dtype=_DTYPES[self.dtype], device="cpu")
 
     def drawn(self, sizes: Mapping[str, int], rng: torch.Generator) -> Tensor:
         """A tensor as it may come, for these sizes of the letters."""
         shape = self._at(sizes)
         if self.dtype == "int64":
-            return torch.randint(_size(self.most, sizes) + 1, shape, generator=rng)
-        return self.spread * torch.randn(shape, generator=rng, dtype=_DTYPES[self.dtype])
+            return torch.randint(_size(self.most, sizes) + 1, shape, generator=rng, device="cpu")
+        dtype = _DTYPES[self.dtype]
+        return self.spread * torch.randn(shape, generator=rng, dtype=dtype, device="cpu")
 
     def _at(self, sizes: Mapping[str, int]) -> list[int]:
         return [_size(n, sizes) for n in self.shape]
