@@ -48,6 +48,12 @@ def shop(tmp_path_factory):
     return model.save(folder / "run")
 
 
+def test_the_command_stays_at_home(trained, exported):
+    """It names folders and files, and the file is made to be handed on."""
+    assert Classifier.load(trained).about.command
+    assert Classifier.load(exported).about.command is None
+
+
 def check_near(one, other):
     """Two outputs in CSV: words equal, numbers as near as rounding lets them be, and one digit."""
     found, expected = (list(csv.reader(io.StringIO(text, newline=""))) for text in (one, other))
