@@ -324,7 +324,7 @@ def test_tasks_are_told_apart(refused, run, trained, terms, contents, tmp_path):
     line = refused("generate", tmp_path / "nowhere")
     assert "nowhere: no such run directory; `elman train` makes one" in line
     line = refused("generate", terms)
-    assert "no such run directory" in line
+    assert "is a file; a run directory is needed, or an exported model" in line
     assert contents(tmp_path) == before
 
 

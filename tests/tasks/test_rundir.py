@@ -215,7 +215,7 @@ def write_and_raise(model, place, kind):
     ("place", "message"),
     [
         ("missing", r"missing: no such run directory; `elman train` makes one"),
-        ("file", r"file: no such run directory"),
+        ("file", r"file: is a file; a run directory is needed"),
         ("empty", r"empty: not a run directory, config\.json is missing"),
         ("x" * 300, r"xxx: "),
     ],
