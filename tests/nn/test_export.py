@@ -171,5 +171,9 @@ def test_trace_refuses_to_freeze_lengths():
         def forward(self, x, lengths):
             return self.rnn(x, lengths=lengths)
 
-    with pytest.raises(RuntimeError, match=r"freeze the lengths.*use torch\.export"):
-        torch.jit.trace(Takes(), (torch.randn(5, 2, 3), torch.tensor([5, 2])))
+    for model, x in (
+        (Takes(), torch.randn(5, 2, 3)),
+        (SequenceClassifier(3), torch.randn(2, 5, 3)),
+    ):
+        with pytest.raises(RuntimeError, match=r"freeze the lengths.*use torch\.export"):
+            torch.jit.trace(model, (x, torch.tensor([5, 2])))

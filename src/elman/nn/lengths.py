@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-_INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+from elman.ops.doors import traced
 
+_INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 Lengths = Tensor | Sequence[int]
 
@@ -79,7 +80,12 @@ def check_lengths(lengths: Tensor, N: int, L: int) -> None:
 
     Raises:
         ValueError: as it says.
+        RuntimeError: torch.jit.trace is writing them down.
     """
+    if traced():
+        raise RuntimeError(
+            "RNN: torch.jit.trace would freeze the lengths it is given; use torch.export"
+        )
     if lengths.shape != (N,) or lengths.dtype not in _INTEGERS:
         raise ValueError(
             f"lengths should be {N} integers, got {lengths.dtype} of {tuple(lengths.shape)}"

@@ -222,10 +222,6 @@ class RNN(nn.Module):
         N, L = x.shape[:2] if self.batch_first else (x.shape[1], x.shape[0])
         if onnx.exporting():  # its node reads padded input
             return self._forward_node(x, hx, lengths)
-        if torch.jit.is_tracing():  # type: ignore[attr-defined]
-            raise RuntimeError(
-                "RNN: torch.jit.trace would freeze the lengths it is given; use torch.export"
-            )
         check_lengths(lengths, N, L)
         plan = packing(lengths, L, self.batch_first)
         packed, h_n = self._forward_packed(plan.pack(x), hx)
