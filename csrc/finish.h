@@ -1,8 +1,15 @@
 // What becomes of a tile's sums: the next states, or the next δ.
 #pragma once
 
+#include <cmath>
+
+#include "activations.h"
 #include "scan.h"
 #include "tiles.h"
+
+// A loop's body, which is called for whole vectors and for the last one: n is a constant in the
+// first.
+#define ELMAN_INLINE __attribute__((always_inline))
 
 namespace elman {
 namespace {
@@ -26,6 +33,24 @@ T* step_of(const Sequence<T>& s, int64_t t) {
   return s.data + (s.starts == nullptr ? t : s.starts[t]) * s.step;
 }
 
+// A step of a factor, read row by row.
+template <class T>
+struct Across {
+  const T* data;
+  int64_t apart;
+  bool single;
+
+  Across(const Factor<T>& factor, int64_t t)
+      : data(step_of(factor, t)), apart(factor.row), single(factor.single) {}
+  Across row(int64_t r) const {
+    Across of = *this;
+    if (data != nullptr) of.data += r * apart;
+    return of;
+  }
+  bool here() const { return data != nullptr; }
+  Vec<T> at(int64_t j, int64_t n) const { return single ? all<T>(*data) : load(data + j, n); }
+};
+
 // A tile of a step: `rows` rows from `row`, `skip` apart, and `width` vectors from `column`.
 // Its sums, row after row; and the states it comes from, absent where a row begins at zero.
 template <class T>
@@ -38,6 +63,22 @@ struct Product {
   Lines<const T> before;
   bool begins;
 };
+
+// A row of a step whose sums lie in their places: columns begin to end, the states it comes from.
+template <class T>
+struct Row {
+  int64_t t, r, begin, end;
+  Lines<const T> before;
+  bool begins;
+};
+
+// body(j, n) for every vector of the columns begin to end: n numbers from column j on.
+template <class T, class Body>
+inline void vectors(int64_t begin, int64_t end, Body body) {
+  int64_t j = begin;
+  for (; j + kLanes<T> <= end; j += kLanes<T>) body(j, int64_t{kLanes<T>});
+  if (j < end) body(j, end - j);
+}
 
 // For every row r of a tile take = take_row(r), and then take(sum, j, n) for every vector of the
 // row: n numbers from column j on.
@@ -78,15 +119,72 @@ void fetch(const Sequence<T>& s, const Rows& rows, const Part& part) {
   }
 }
 
+// The only gate that is likely to be large.
+template <class T>
+void expect_gate(const Gates<T>& gates, const Rows& rows, const Part& part) {
+  if (gates.g.step != 0 && !gates.g.single) fetch<0>(gates.g, rows, part);
+}
+
+// --- a row made even -----------------------------------------------------------------------
+
+// ẑ = (z - mean) / √(variance + eps) of a row's z = to + bias, and γ ẑ + β in its place.
+template <class T>
+void normalise_row(const Norm<T>& norm, const T* bias, int64_t H, T* to, T* normed, T* scale) {
+  Vec<T> sum{}, squares{};
+  vectors<T>(0, H, [&](int64_t j, int64_t n) ELMAN_INLINE {
+    Vec<T> z = load(to + j, n);
+    if (bias != nullptr) z += load(bias + j, n);
+    store(to + j, z, n);
+    sum += z;  // what lies beyond the end of a row is loaded as zero
+  });
+  const T size = static_cast<T>(H), mean = sum_of<T>(sum) / size;
+  vectors<T>(0, H, [&](int64_t j, int64_t n) ELMAN_INLINE {
+    const Vec<T> off = load(to + j, n) - mean;
+    store(to + j, off, n);
+    const Vec<T> there = load(to + j, n);
+    squares += there * there;
+  });
+  const T by = T(1) / std::sqrt(sum_of<T>(squares) / size + static_cast<T>(norm.eps));
+  if (scale != nullptr) *scale = by;
+  vectors<T>(0, H, [&](int64_t j, int64_t n) ELMAN_INLINE {
+    const Vec<T> even = load(to + j, n) * by;
+    if (normed != nullptr) store(normed + j, even, n);
+    store(to + j, even * load(norm.weight + j, n) + load(norm.bias + j, n), n);
+  });
+}
+
+// δ = scale (v - mean(v) - ẑ mean(v ẑ)) with v = γ ⊙ within, the gradient of γ ẑ + β.
+template <class T>
+void normalise_back(const Norm<T>& norm, int64_t H, const T* within, const T* normed, T scale,
+                    T* to) {
+  Vec<T> sum{}, along{};
+  vectors<T>(0, H, [&](int64_t j, int64_t n) ELMAN_INLINE {
+    const Vec<T> v = load(within + j, n) * load(norm.weight + j, n);
+    sum += v;
+    along += v * load(normed + j, n);
+  });
+  const T mean = sum_of<T>(sum) / static_cast<T>(H),
+          mean_along = sum_of<T>(along) / static_cast<T>(H);
+  vectors<T>(0, H, [&](int64_t j, int64_t n) ELMAN_INLINE {
+    const Vec<T> v = load(within + j, n) * load(norm.weight + j, n);
+    store(to + j, (v - mean - load(normed + j, n) * mean_along) * scale, n);
+  });
+}
+
 // --- what becomes of the sums of a tile ------------------------------------------------------
 
 template <class T, class F>
 struct Activate {
+  explicit Activate(const Scan<T>& of) : scan(of), f(of.f) {}
+  static constexpr bool kByRow = false;  // or, when all its sums are there, completes each row
   const Scan<T>& scan;
+  const F f;
 
   void expect(const Rows& rows, const Part& part) const {
     if (scan.a.data != nullptr && scan.a.data != scan.out.data) fetch<0>(scan.a, rows, part);
-    if (scan.x.data != nullptr) fetch<0>(scan.x, rows, {part.t, part.live, 0, scan.K});
+    if (scan.x.data != nullptr)  // of its K numbers as large a part
+      fetch<0>(scan.x, rows,
+               {part.t, part.live, scan.K * part.begin / scan.H, scan.K * part.end / scan.H});
     fetch<1>(scan.out, rows, part);
   }
 
@@ -94,18 +192,76 @@ struct Activate {
     const T* a = step_of(scan.a, tile.t);
     T* out = step_of(scan.out, tile.t);
     each_vector(tile, scan.H, [&](int64_t r) {
-      return [from = row_of(a, r, scan.a.row), bias = scan.bias, to = row_of(out, r, scan.out.row)](
-                 Vec<T> z, int64_t j, int64_t n) {
+      return [this, from = row_of(a, r, scan.a.row), bias = scan.bias,
+              to = row_of(out, r, scan.out.row)](Vec<T> z, int64_t j, int64_t n) {
         if (from != nullptr) z += load(from + j, n);
         if (bias != nullptr) z += load(bias + j, n);
-        store(to + j, F::template value<T>(z), n);
+        store(to + j, f.template value<T>(z), n);
       };
+    });
+  }
+};
+
+// The same between gates: the sums into their place, and all that is done to a row when it is
+// whole.
+template <class T, class F>
+struct Gate : Activate<T, F> {
+  using Activate<T, F>::Activate, Activate<T, F>::scan, Activate<T, F>::f;
+  static constexpr bool kByRow = true;
+
+  void expect(const Rows& rows, const Part& part) const {
+    Activate<T, F>::expect(rows, part);
+    fetch<1>(scan.y, rows, part);
+    expect_gate(scan.gates, rows, part);
+  }
+
+  void operator()(const Product<T>& tile) const {
+    const T* a = step_of(scan.a, tile.t);
+    T* out = step_of(scan.out, tile.t);
+    each_vector(tile, scan.H, [&](int64_t r) {
+      return [from = row_of(a, r, scan.a.row), to = row_of(out, r, scan.out.row)](
+                 Vec<T> z, int64_t j, int64_t n) {
+        if (from != nullptr) z += load(from + j, n);
+        store(to + j, z, n);
+      };
+    });
+  }
+
+  void complete(const Row<T>& row) const {
+    T* const to = step_of(scan.out, row.t) + row.r * scan.out.row;
+    T* const y = row_of(step_of(scan.y, row.t), row.r, scan.y.row);
+    const T *const bias = scan.bias, *const before = row_of(row.before.data, row.r, row.before.row);
+    const Across<T> g = Across<T>(scan.gates.g, row.t).row(row.r);
+    const Across<T> e = Across<T>(scan.gates.e, row.t).row(row.r);
+    const Across<T> left = Across<T>(scan.gates.r, row.t).row(row.r);
+    const bool carry = before != nullptr && (e.here() || g.here());
+    if (scan.norm.here()) {
+      T* const normed = row_of(step_of(scan.normed, row.t), row.r, scan.normed.row);
+      T* const scale = row_of(step_of(scan.scales, row.t), row.r, scan.scales.row);
+      normalise_row<T>(scan.norm, bias, scan.H, to, normed, scale);
+    }
+    const bool biased = bias != nullptr && !scan.norm.here();
+    vectors<T>(row.begin, row.end, [&, this](int64_t j, int64_t n) ELMAN_INLINE {
+      Vec<T> z = load(to + j, n);
+      if (biased) z += load(bias + j, n);
+      Vec<T> h = f.template value<T>(z);
+      if (y != nullptr) store(y + j, h, n);
+      const Vec<T> gate = g.here() ? g.at(j, n) : all<T>(1);
+      if (g.here()) h *= gate;
+      if (carry) {
+        Vec<T> kept = e.here() ? e.at(j, n) : T(1) - gate;
+        if (left.here()) kept *= left.at(j, n);
+        h += kept * load(before + j, n);
+      }
+      store(to + j, h, n);
     });
   }
 };
 
 template <class T>
 struct Combine {
+  explicit Combine(const LinearScan<T>& of) : scan(of) {}
+  static constexpr bool kByRow = false;
   const LinearScan<T>& scan;
 
   void expect(const Rows& rows, const Part& part) const {
@@ -134,7 +290,10 @@ struct Combine {
 
 template <class T, class F>
 struct Back {
+  explicit Back(const Backward<T>& of) : scan(of), f(of.f) {}
+  static constexpr bool kByRow = false;
   const Backward<T>& scan;
+  const F f;
 
   void expect(const Rows& rows, const Part& part) const {
     fetch<0>(scan.h, rows, part);
@@ -147,14 +306,80 @@ struct Back {
     const T* last_bar = tile.begins ? scan.last_bar.data : nullptr;
     T* out = step_of(scan.out, tile.t);
     each_vector(tile, scan.H, [&](int64_t r) {
-      return [h = row_of(h, r, scan.h.row), h_bar = row_of(h_bar, r, scan.h_bar.row),
+      return [this, h = row_of(h, r, scan.h.row), h_bar = row_of(h_bar, r, scan.h_bar.row),
               last_bar = row_of(last_bar, r, scan.last_bar.row),
               to = row_of(out, r, scan.out.row)](Vec<T> g, int64_t j, int64_t n) {
         if (h_bar != nullptr) g += load(h_bar + j, n);
         if (last_bar != nullptr) g += load(last_bar + j, n);
-        store(to + j, F::template back<T>(load(h + j, n), g), n);
+        store(to + j, f.template back<T>(load(h + j, n), g), n);
       };
     });
+  }
+};
+
+// The same between gates: λ in its place, and what it carries on.
+template <class T, class F>
+struct GateBack : Back<T, F> {
+  using Back<T, F>::Back, Back<T, F>::scan, Back<T, F>::f;
+  static constexpr bool kByRow = true;
+
+  void expect(const Rows& rows, const Part& part) const {
+    Back<T, F>::expect(rows, part);  // h too: it is multiplied soon
+    if (scan.gates.carry()) fetch<0>(scan.y, rows, part);
+    expect_gate(scan.gates, rows, part);
+    if (scan.lambda.data != nullptr) fetch<1>(scan.lambda, rows, part);
+  }
+
+  void operator()(const Product<T>& tile) const {
+    T* out = step_of(scan.out, tile.t);
+    each_vector(tile, scan.H, [&](int64_t r) {
+      return [to = row_of(out, r, scan.out.row)](Vec<T> sum, int64_t j, int64_t n) {
+        store(to + j, sum, n);
+      };
+    });
+  }
+
+  void complete(const Row<T>& row) const {
+    const bool carry = scan.gates.carry(), carried_here = carry && !row.begins;
+    const Sequence<const T>& told_from = carry ? scan.y : scan.h;
+    T* const to = step_of(scan.out, row.t) + row.r * scan.out.row;
+    const T* const y = step_of(told_from, row.t) + row.r * told_from.row;
+    const T* const h_bar = row_of(step_of(scan.h_bar, row.t), row.r, scan.h_bar.row);
+    const T* const last_bar =
+        row_of(row.begins ? scan.last_bar.data : nullptr, row.r, scan.last_bar.row);
+    T* const lambda = row_of(step_of(scan.lambda, row.t), row.r, scan.lambda.row);
+    T* const carried = row_of(scan.carried.data, row.r, scan.carried.row);
+    T* const within = row_of(step_of(scan.within, row.t), row.r, scan.within.row);
+    const Across<T> g = Across<T>(scan.gates.g, row.t).row(row.r);
+    const Across<T> e = Across<T>(scan.gates.e, row.t).row(row.r);
+    const Across<T> left = Across<T>(scan.gates.r, row.t).row(row.r);
+    // q and r of the step that δ comes from
+    const int64_t after = row.t + (scan.reverse ? 1 : -1);
+    const Across<T> q = Across<T>(row.begins ? Factor<T>{} : scan.gates.q, after).row(row.r);
+    const Across<T> left_after =
+        Across<T>(row.begins ? Factor<T>{} : scan.gates.r, after).row(row.r);
+    T* const delta = within == nullptr ? to : within;
+    vectors<T>(row.begin, row.end, [&, this](int64_t j, int64_t n) ELMAN_INLINE {
+      Vec<T> sum = load(to + j, n);
+      if (q.here()) sum *= q.at(j, n);
+      if (left_after.here()) sum *= left_after.at(j, n);
+      if (h_bar != nullptr) sum += load(h_bar + j, n);
+      if (last_bar != nullptr) sum += load(last_bar + j, n);
+      if (carried_here) sum += load(carried + j, n);
+      if (lambda != nullptr) store(lambda + j, sum, n);
+      const Vec<T> gate = g.here() ? g.at(j, n) : all<T>(1);
+      if (carry) {
+        Vec<T> kept = e.here() ? e.at(j, n) : T(1) - gate;
+        if (left.here()) kept *= left.at(j, n);
+        store(carried + j, kept * sum, n);
+      }
+      if (g.here()) sum *= gate;
+      store(delta + j, f.template back<T>(load(y + j, n), sum), n);
+    });
+    if (within != nullptr)
+      normalise_back<T>(scan.norm, scan.H, within,
+                        step_of(scan.normed, row.t) + row.r * scan.normed.row,
+                        *(step_of(scan.scales, row.t) + row.r * scan.scales.row), to);
   }
 };
 

@@ -20,8 +20,9 @@ constexpr int64_t kFewRowsInAll = 40;         // of a stretch: then no panels ar
 constexpr int64_t kColumnsOfTask = 32;        // of δ, in a product over rows
 constexpr int64_t kWorthGathering = 1 << 18;  // bytes for more than one thread to sum up
 
-template <class T>
-Sequence<T> from_step(Sequence<T> s, int64_t t) {
+// A sequence or a factor, from step t on.
+template <class S>
+S from_step(S s, int64_t t) {
   if (s.starts != nullptr)
     s.starts += t;
   else if (s.data != nullptr)
@@ -44,14 +45,8 @@ class Group {
     if (t < 0 || t >= time_.L) return 0;
     return live_.empty() ? time_.N : live_[t];
   }
-  template <class T>
-  Sequence<T> of(Sequence<T> s) const {
-    if (s.data != nullptr) s.data += rows_.first * s.row;
-    s.row *= rows_.skip;
-    return s;
-  }
-  template <class T>
-  Lines<T> of(Lines<T> s) const {
+  template <class S>
+  S of(S s) const {
     if (s.data != nullptr) s.data += rows_.first * s.row;
     s.row *= rows_.skip;
     return s;
@@ -77,11 +72,23 @@ class Derivation {
         rows_of_h_(asked.weight_bar != nullptr ? most_rows : 0, H_, kManyRows.widest),
         rows_of_x_(asked.weight_bar != nullptr ? most_rows : 0, asked.K, kManyRows.widest) {
     for (Buffer<T>& delta : delta_) delta = buffer<T>(most_rows * H_);
+    const int64_t N = group.time().N;
+    if (asked.gates.carry()) carried_ = buffer<T>(N * H_);
+    if (asked.gates.inside()) scaled_ = buffer<T>(most_rows * H_);
+    if (asked.g_bar != nullptr) lambda_ = buffer<T>(most_rows * H_);
+    if (asked.norm.here()) within_ = buffer<T>(most_rows * H_);
+    for (T* sum : {asked.g_bar, asked.norm_weight_bar, asked.norm_bias_bar})
+      if (sum != nullptr) std::fill(sum, sum + H_, T(0));
+    begins_.assign(N, 0);
     begun_ = buffer<T>(group.time().N * H_);
     if (begun_) std::fill(begun_.get(), begun_.get() + group.time().N * H_, T(0));
   }
 
-  bool ok() const { return delta_[0] && delta_[1] && begun_ && rows_of_h_.ok() && rows_of_x_.ok(); }
+  bool ok() const {
+    return delta_[0] && delta_[1] && begun_ && rows_of_h_.ok() && rows_of_x_.ok() &&
+           (carried_ || !asked_.gates.carry()) && (scaled_ || !asked_.gates.inside()) &&
+           (lambda_ || asked_.g_bar == nullptr) && (within_ || !asked_.norm.here());
+  }
   const Time& stretch() const { return stretch_; }
 
   // The recurrence of δ over so many steps more, after those done already.
@@ -98,6 +105,15 @@ class Derivation {
     Backward<T> now = asked_;
     now.h = from_step(asked_.h, first);
     now.h_bar = from_step(asked_.h_bar, first);
+    now.y = from_step(asked_.y, first);
+    now.lambda = from_step(asked_.lambda, first);
+    now.gates = {from_step(asked_.gates.g, first), from_step(asked_.gates.q, first),
+                 from_step(asked_.gates.e, first), from_step(asked_.gates.r, first)};
+    now.normed = from_step(asked_.normed, first);
+    now.scales = from_step(asked_.scales, first);
+    now.carried = {carried_.get(), H_};
+    if (within_) now.within = {within_.get(), H_, H_, starts_[0].data()};
+    if (lambda_) now.lambda = {lambda_.get(), H_, H_, starts_[0].data()};
     now.out = {delta_[0].get(), H_, H_, starts_[0].data()};
     now.resume = {resume_, H_};
     now.resumed = resumed_;
@@ -112,6 +128,8 @@ class Derivation {
     const int64_t rows = starts_[0].back();
     const Lines<const T> delta{delta_[0].get(), H_};
     collect();
+    if (lambda_) add_gates(rows);
+    if (asked_.norm_weight_bar != nullptr) add_norm(rows);
     const double work = static_cast<double>(rows * H_) * static_cast<double>(H_ + asked_.K);
     const bool worth = work > kWorth * parallel.threads;
     if (asked_.x_bar.data != nullptr) {
@@ -160,7 +178,7 @@ class Derivation {
     summing_ = true;
   }
 
-  // When every step is done: h̄_0, which is δ of each row's first step × W.
+  // When every step is done: h̄_0, which is δ of each row's first step × W, between its gates.
   void finish(const Panels<T>& weight) {
     if (!summing_ && asked_.weight_bar != nullptr) {
       std::fill(asked_.weight_bar, asked_.weight_bar + H_ * H_, T(0));
@@ -173,6 +191,13 @@ class Derivation {
     multiply_rows<T>(
         {begun_.get(), H_}, weight, 0, weight.count(), 0, live,
         [&](int64_t r) { return to.data + r * to.row; }, false);
+    for (int64_t r = 0; asked_.gates.any() && r < live; ++r) {
+      const Across<T> q = Across<T>(asked_.gates.q, begins_[r]).row(r);
+      const Across<T> left = Across<T>(asked_.gates.r, begins_[r]).row(r);
+      T* const row = to.data + r * to.row;
+      if (scaled_) scale_row<T>(q, left, row, H_, row);
+      for (int64_t j = 0; carried_ && j < H_; ++j) row[j] += carried_.get()[r * H_ + j];
+    }
     const Lines<const T>& last = asked_.last_bar;
     for (int64_t r = live; r < group_.time().N; ++r)  // of a row without a step h_n is h_0
       for (int64_t j = 0; j < H_; ++j)
@@ -180,10 +205,14 @@ class Derivation {
   }
 
  private:
-  // Row by row of a stretch: h before the step, in the direction of the scan, x and x̄; and δ
-  // where a row begins.
+  // Row by row of a stretch: h before the step, in the direction of the scan, as the product saw
+  // it, x and x̄; and δ where a row begins.
   void collect() {
     h_before_.clear();
+    states_.clear();
+    left_.clear();
+    normed_.clear();
+    y_.clear();
     x_.clear();
     x_bar_.clear();
     const T* delta = delta_[0].get();
@@ -193,13 +222,54 @@ class Derivation {
       const T* h = going > 0 ? step_of(asked_.h, before) : nullptr;
       const T* x = step_of(asked_.x, t);
       T* x_bar = step_of(asked_.x_bar, t);
+      const Across<T> q(asked_.gates.q, t), left(asked_.gates.r, t);
       for (int64_t r = 0; r < rows; ++r, delta += H_) {
-        h_before_.push_back(r < going ? h + r * asked_.h.row
-                                      : asked_.h_0.data + r * asked_.h_0.row);
+        const T* state = r < going ? h + r * asked_.h.row : asked_.h_0.data + r * asked_.h_0.row;
+        if (lambda_) {
+          states_.push_back(state);
+          left_.push_back(left.row(r));
+          y_.push_back(step_of(asked_.y, t) + r * asked_.y.row);
+        }
+        if (within_) normed_.push_back(step_of(asked_.normed, t) + r * asked_.normed.row);
+        if (scaled_) {
+          T* const inside = scaled_.get() + static_cast<int64_t>(h_before_.size()) * H_;
+          scale_row<T>(q.row(r), left.row(r), state, H_, inside);
+          state = inside;
+        }
+        h_before_.push_back(state);
         x_.push_back(x + r * asked_.x.row);
         if (x_bar != nullptr) x_bar_.push_back(x_bar + r * asked_.x_bar.row);
-        if (r >= going) std::memcpy(begun_.get() + r * H_, delta, H_ * sizeof(T));
+        if (r < going) continue;
+        std::memcpy(begun_.get() + r * H_, delta, H_ * sizeof(T));
+        begins_[r] = t;
       }
+    }
+  }
+
+  // Σ λ ⊙ (y - r ⊙ h before) over the rows of a stretch
+  void add_gates(int64_t rows) {
+    T* const g_bar = asked_.g_bar;
+    for (int64_t i = 0; i < rows; ++i) {
+      const T *const lambda = lambda_.get() + i * H_, *const y = y_[i], *const before = states_[i];
+      const Across<T>& left = left_[i];
+      vectors<T>(0, H_, [&](int64_t j, int64_t n) ELMAN_INLINE {
+        Vec<T> state = load(before + j, n);
+        if (left.here()) state *= left.at(j, n);
+        store(g_bar + j, load(g_bar + j, n) + load(lambda + j, n) * (load(y + j, n) - state), n);
+      });
+    }
+  }
+
+  // Σ within ⊙ ẑ and Σ within over the rows of a stretch
+  void add_norm(int64_t rows) {
+    T *const weight = asked_.norm_weight_bar, *const bias = asked_.norm_bias_bar;
+    for (int64_t i = 0; i < rows; ++i) {
+      const T *const within = within_.get() + i * H_, *const normed = normed_[i];
+      vectors<T>(0, H_, [&](int64_t j, int64_t n) ELMAN_INLINE {
+        const Vec<T> v = load(within + j, n);
+        store(weight + j, load(weight + j, n) + v * load(normed + j, n), n);
+        store(bias + j, load(bias + j, n) + v, n);
+      });
     }
   }
 
@@ -207,7 +277,8 @@ class Derivation {
   const Group& group_;
   const Panels<T>& x_weight_;
   const int64_t H_;
-  Buffer<T> delta_[2], begun_;
+  Buffer<T> delta_[2], begun_, carried_, scaled_, lambda_, within_;
+  std::vector<int64_t> begins_;  // the step at which each row does
   std::vector<int64_t> starts_[2];
   Panels<T> rows_of_h_, rows_of_x_;
   bool summing_ = false;  // the weights' gradients have a first part already
@@ -215,24 +286,29 @@ class Derivation {
   int64_t first_ = 0;
   const T* resume_ = nullptr;
   int64_t resumed_ = 0;
-  std::vector<const T*> h_before_, x_;
+  std::vector<const T*> h_before_, states_, y_, normed_, x_;
+  std::vector<Across<T>> left_;
   std::vector<T*> x_bar_;
 };
 
-// What a group adds up on its own: W̄, W̄x and b̄ of each scan, one after the other.
+// What a group adds up on its own: W̄, W̄x, b̄, ḡ, γ̄ and β̄ of each scan, one after the other.
 template <class T>
 struct Share {
   int64_t H, K;
-  int64_t size() const { return H * H + H * K + H; }
+  int64_t matrices() const { return H * H + H * K; }
+  int64_t size() const { return matrices() + 4 * H; }
   void give(Gradients<T>& to, T* memory) const {
+    if (to.g_bar != nullptr) to.g_bar = memory + matrices() + H;
+    if (to.norm_weight_bar != nullptr) to.norm_weight_bar = memory + matrices() + 2 * H;
+    if (to.norm_bias_bar != nullptr) to.norm_bias_bar = memory + matrices() + 3 * H;
     if (to.weight_bar == nullptr) return;
     to.weight_bar = memory;
     to.x_weight_bar = memory + H * H;
-    if (to.bias_bar != nullptr) to.bias_bar = memory + H * H + H * K;
+    if (to.bias_bar != nullptr) to.bias_bar = memory + matrices();
   }
 };
 
-template <class T, class F>
+template <class T, class Finish>
 Status derive_group(const std::vector<Gradients<T>>& asked, const Group& group,
                     std::vector<Weights<T>>& weights, const Parallel& parallel) {
   const int64_t L = group.time().L, N = group.time().N;
@@ -251,7 +327,7 @@ Status derive_group(const std::vector<Gradients<T>>& asked, const Group& group,
       now.push_back(part.next(done, length));
       stretches.push_back(part.stretch());
     }
-    const Status status = recur<T, Back<T, F>>(now, stretches, parallel, weights);
+    const Status status = recur<T, Finish>(now, stretches, parallel, weights);
     if (status != Status::ok) return status;
     for (Derivation<T>& part : parts) part.use(parallel);
   }
@@ -286,7 +362,7 @@ void pack_all(const Gradients<T>* asked, std::vector<Weights<T>>& weights, const
   for (Weights<T>& w : weights) w.packed = true;
 }
 
-template <class T, class F>
+template <class T, class Finish>
 Status derive(const Gradients<T>* asked, int64_t count, const Time& time,
               const Parallel& parallel) {
   const int64_t H = asked[0].H, K = asked[0].K, N = time.N;
@@ -321,13 +397,21 @@ Status derive(const Gradients<T>* asked, int64_t count, const Time& time,
       one.h_0 = group.of(one.h_0);
       one.h_0_bar = group.of(one.h_0_bar);
       one.last_bar = group.of(one.last_bar);
+      one.y = group.of(one.y);
+      one.lambda = group.of(one.lambda);
+      one.normed = group.of(one.normed);
+      one.scales = group.of(one.scales);
+      one.gates = {group.of(one.gates.g), group.of(one.gates.q), group.of(one.gates.e),
+                   group.of(one.gates.r)};
       if (groups > 1) share_of.give(one, memory);
       memory += share_of.size();
     }
-    const Status result = derive_group<T, F>(own, group, weights, within);
+    const Status result = derive_group<T, Finish>(own, group, weights, within);
     if (result != Status::ok) status = result;
   });
-  if (groups == 1 || asked[0].weight_bar == nullptr) return status;
+  const bool sums = asked[0].weight_bar != nullptr || asked[0].g_bar != nullptr ||
+                    asked[0].norm_weight_bar != nullptr;
+  if (groups == 1 || !sums) return status;
   share(parallel, count * H, groups * bytes > kWorthGathering, [&](int64_t task) {
     const int64_t k = task / H, j = task % H;
     const auto gather = [&](T* to, int64_t offset, int64_t size) {
@@ -336,9 +420,15 @@ Status derive(const Gradients<T>* asked, int64_t count, const Time& time,
         for (int64_t i = 0; i < size; ++i) to[i] = g == 0 ? from[i] : to[i] + from[i];
       }
     };
+    int64_t offset = share_of.matrices() + j;
+    for (T* sum :
+         {asked[k].bias_bar, asked[k].g_bar, asked[k].norm_weight_bar, asked[k].norm_bias_bar}) {
+      if (sum != nullptr) gather(sum + j, offset, 1);
+      offset += H;
+    }
+    if (asked[k].weight_bar == nullptr) return;
     gather(asked[k].weight_bar + j * H, j * H, H);
     gather(asked[k].x_weight_bar + j * K, H * H + j * K, K);
-    if (asked[k].bias_bar != nullptr) gather(asked[k].bias_bar + j, H * H + H * K + j, 1);
   });
   return status;
 }

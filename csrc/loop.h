@@ -43,14 +43,34 @@ const Matrix<T>& input_weight_of(const Recurrence<T>& scan) {
   return scan.weight;  // never asked for: there is no input
 }
 
-// What stands before the states in the product: q for a linear scan, nothing for the others.
+// What stands before the states in the product: q and r, which what goes back in time has behind
+// it.
 template <class T>
-const Sequence<const T>& factor_of(const LinearScan<T>& scan) {
-  return scan.q;
+struct Inside {
+  Factor<T> q, r;
+  bool here() const { return q.data != nullptr || r.data != nullptr; }
+};
+template <class T>
+Inside<T> inside_of(const LinearScan<T>& scan) {
+  return {{scan.q, false}, {}};
 }
 template <class T>
-Sequence<const T> factor_of(const Recurrence<T>&) {
+Inside<T> inside_of(const Scan<T>& scan) {
+  return {scan.gates.q, scan.gates.r};
+}
+template <class T>
+Inside<T> inside_of(const Backward<T>&) {
   return {};
+}
+
+// Whether a row has to be whole before it can go on.
+template <class T>
+bool whole(const LinearScan<T>&) {
+  return false;
+}
+template <class S>
+bool whole(const S& scan) {
+  return scan.norm.here();
 }
 
 template <class T>
@@ -63,12 +83,23 @@ void pack_panel(const Scan<T>& scan, Weights<T>& to, int64_t panel) {
   if (scan.x.data != nullptr) to.x_weight.fill(scan.x_weight, panel);
 }
 
+template <class T>
+inline void scale_row(const Across<T>& q, const Across<T>& left, const T* row, int64_t H, T* to) {
+  for (int64_t j = 0; j < H; j += kLanes<T>) {
+    const int64_t n = std::min<int64_t>(kLanes<T>, H - j);
+    Vec<T> state = load(row + j, n);
+    if (q.here()) state *= q.at(j, n);
+    if (left.here()) state *= left.at(j, n);
+    store(to + j, state, n);
+  }
+}
+
 // One recurrence over some rows; `finish` takes each tile's sums to the output.
 template <class T, class R, class Finish>
 class Loop {
  public:
   Loop(const R& scan, const Time& time, Weights<T>& weights, const Cut& cut, Rows rows)
-      : scan_(scan), finish_{scan}, time_(time), weights_(weights), cut_(cut), rows_(rows) {}
+      : scan_(scan), finish_(scan), time_(time), weights_(weights), cut_(cut), rows_(rows) {}
 
   int64_t step_at(int64_t s) const { return scan_.reverse ? time_.L - 1 - s : s; }
 
@@ -82,23 +113,25 @@ class Loop {
     Lines<const T> before = scan_.resume;
     if (s > 0) before = {step_of(scan_.out, step_at(s - 1)), scan_.out.row};
     Lines<const T> inside = before, first_inside = first;
-    if (scratch != nullptr) {  // q ⊙ s_{t-1}
+    if (scratch != nullptr) {  // q ⊙ r ⊙ s_{t-1}
       scale(t, 0, going, before, scratch);
       if (first.data != nullptr) scale(t, going, live, first, scratch);
       inside = first_inside = {scratch, scan_.H};
       if (first.data == nullptr) first_inside.data = nullptr;
     }
-    if (s + 1 < time_.L) {
-      const int64_t next = step_at(s + 1), columns = weights_.weight.first_column(begin);
-      const int64_t stop = std::min(scan_.H, weights_.weight.first_column(end));
-      finish_.expect(rows_, {next, rows_.live(time_, next), columns, stop});
-    }
     for (int64_t k = begin; k < end; ++k) {
       // there and back again: the panels last used are still at hand
       const int64_t panel = s % 2 == 0 ? k : end - 1 - (k - begin);
+      if (s + 1 < time_.L) expect(step_at(s + 1), panel);
       if (s == 0 && !weights_.packed && !weights_.direct) pack_panel(scan_, weights_, panel);
       rows(t, 0, going, panel, before, inside, false);
       rows(t, going, live, panel, first, first_inside, true);
+    }
+    if constexpr (Finish::kByRow) {
+      const int64_t from = weights_.weight.first_column(begin);
+      const int64_t to = std::min(scan_.H, weights_.weight.first_column(end));
+      for (int64_t i = 0; i < live; ++i)
+        finish_.complete({t, rows_.row(i), from, to, i < going ? before : first, i >= going});
     }
   }
 
@@ -120,14 +153,23 @@ class Loop {
   }
 
  private:
+  // Asks for a panel's part of a step that comes next, in whole lines of the cache.
+  void expect(int64_t t, int64_t panel) const {
+    constexpr int64_t line = 64 / sizeof(T);
+    const auto edge = [&](int64_t k) {
+      return k == weights_.weight.count() ? scan_.H : weights_.weight.first_column(k) / line * line;
+    };
+    finish_.expect(rows_, {t, rows_.live(time_, t), edge(panel), edge(panel + 1)});
+  }
+
   void scale(int64_t t, int64_t begin, int64_t end, const Lines<const T>& states,
              T* scratch) const {
-    const Sequence<const T>& factor = factor_of(scan_);
-    const T* q = step_of(factor, t);
+    const Inside<T> by = inside_of(scan_);
+    const Across<T> q(by.q, t), left(by.r, t);
     for (int64_t i = begin; i < end; ++i) {
       const int64_t r = rows_.row(i);
-      for (int64_t j = 0; j < scan_.H; ++j)
-        scratch[r * scan_.H + j] = q[r * factor.row + j] * states.data[r * states.row + j];
+      scale_row(q.row(r), left.row(r), states.data + r * states.row, scan_.H,
+                scratch + r * scan_.H);
     }
   }
 
@@ -189,16 +231,16 @@ inline int64_t rows_in(const Time& time) {
   return std::accumulate(time.batch_sizes, time.batch_sizes + time.L, int64_t{0});
 }
 
-// For `count` recurrences with `each` multiplications a row.
+// For `count` recurrences with `each` multiplications a row; `by_rows`, none may cut a row.
 inline Plan plan_for(double each, int64_t bytes, int64_t count, const Time& time,
-                     const Parallel& parallel, bool scaled) {
+                     const Parallel& parallel, bool by_rows) {
   const int64_t threads = parallel.threads, N = time.N;
   const double work = each * static_cast<double>(rows_in(time) * count);
   Plan plan{threads <= 1 || work < kWorth * static_cast<double>(threads), false, 1};
   if (plan.alone || count % threads == 0) return plan;
   // A large M is better shared: a thread's part of it may stay in its cache from step to step.
   const int64_t enough = bytes > kLargeWeights ? kManyRowsEach : kEnoughRows;
-  plan.by_columns = !scaled && (time.L == 1 || N < threads * enough) &&
+  plan.by_columns = !by_rows && (time.L == 1 || N < threads * enough) &&
                     each * static_cast<double>(N) > kWorthAStep * static_cast<double>(threads);
   if (plan.by_columns) return plan;
   const int64_t chunks = threads / std::gcd(threads, count);
@@ -232,12 +274,15 @@ Status recur(const std::vector<R>& scans, const std::vector<Time>& times, const 
              std::vector<Weights<T>>& weights) {
   const int64_t count = static_cast<int64_t>(scans.size());
   const int64_t H = scans[0].H, N = times[0].N, panels = weights[0].weight.count();
-  const bool scaled = factor_of(scans[0]).data != nullptr;
+  const bool scaled =
+      std::any_of(scans.begin(), scans.end(), [](const R& scan) { return inside_of(scan).here(); });
+  const bool by_rows =
+      scaled || std::any_of(scans.begin(), scans.end(), [](const R& scan) { return whole(scan); });
   const bool fused = input_of(scans[0]).data != nullptr;
   const double each =
       static_cast<double>(H) * static_cast<double>(H + (fused ? weights[0].x_weight.K() : 0));
   const Plan plan =
-      plan_for(each, H * H * static_cast<int64_t>(sizeof(T)), count, times[0], parallel, scaled);
+      plan_for(each, H * H * static_cast<int64_t>(sizeof(T)), count, times[0], parallel, by_rows);
   const Buffer<T> scratch = scaled ? buffer<T>(count * N * H) : nullptr;
   if (scaled && scratch == nullptr) return Status::out_of_memory;
   const auto loop = [&](int64_t k, Rows rows) {

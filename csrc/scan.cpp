@@ -62,7 +62,7 @@ Status multiply_input(Scan<T>& scan, const Time& time, const Parallel& parallel)
   return Status::ok;
 }
 
-template <class T, class F>
+template <class T, class Finish>
 Status scan_with(const Scan<T>* asked, int64_t count, const Time& time, const Parallel& parallel) {
   std::vector<Scan<T>> scans(asked, asked + count);
   int64_t K = scans[0].x.data == nullptr ? 0 : scans[0].K;
@@ -75,7 +75,17 @@ Status scan_with(const Scan<T>* asked, int64_t count, const Time& time, const Pa
     }
     K = 0;
   }
-  return run<T, Activate<T, F>>(std::move(scans), time, parallel, K);
+  return run<T, Finish>(std::move(scans), time, parallel, K);
+}
+
+// Which of the loops that are made for one f alone serves; softplus stands for none.
+Nonlinearity plain(const Activation& f) { return f.bound > 0 ? Nonlinearity::softplus : f.f; }
+
+// Whether there is a gate or a norm in any of them.
+template <class R>
+bool gated(const R* scans, int64_t count) {
+  return std::any_of(scans, scans + count,
+                     [](const R& one) { return one.gates.any() || one.norm.here(); });
 }
 
 bool empty(const Time& time) { return time.L == 0 || time.N == 0; }
@@ -84,13 +94,19 @@ template <class T>
 Status scan(const Scan<T>* scans, int64_t count, Time time, Parallel parallel) {
   for (int64_t k = 0; empty(time) && k < count; ++k) keep_initial(scans[k], time.N);
   if (empty(time)) return Status::ok;
-  switch (scans[0].f) {
+  const Nonlinearity f = plain(scans[0].f);
+  if (gated(scans, count))
+    return f == Nonlinearity::tanh ? scan_with<T, Gate<T, Tanh>>(scans, count, time, parallel)
+                                   : scan_with<T, Gate<T, Any<T>>>(scans, count, time, parallel);
+  switch (f) {
     case Nonlinearity::tanh:
-      return scan_with<T, Tanh>(scans, count, time, parallel);
+      return scan_with<T, Activate<T, Tanh>>(scans, count, time, parallel);
     case Nonlinearity::relu:
-      return scan_with<T, Relu>(scans, count, time, parallel);
+      return scan_with<T, Activate<T, Relu>>(scans, count, time, parallel);
+    case Nonlinearity::identity:
+      return scan_with<T, Activate<T, Identity>>(scans, count, time, parallel);
     default:
-      return scan_with<T, Identity>(scans, count, time, parallel);
+      return scan_with<T, Activate<T, Any<T>>>(scans, count, time, parallel);
   }
 }
 
@@ -102,13 +118,19 @@ Status linear_scan(const LinearScan<T>* scans, int64_t count, Time time, Paralle
 
 template <class T>
 Status gradients(const Gradients<T>* asked, int64_t count, Time time, Parallel parallel) {
-  switch (asked[0].f) {
+  const Nonlinearity f = plain(asked[0].f);
+  if (gated(asked, count) || asked[0].lambda.data != nullptr)
+    return f == Nonlinearity::tanh ? derive<T, GateBack<T, Tanh>>(asked, count, time, parallel)
+                                   : derive<T, GateBack<T, Any<T>>>(asked, count, time, parallel);
+  switch (f) {
     case Nonlinearity::tanh:
-      return derive<T, Tanh>(asked, count, time, parallel);
+      return derive<T, Back<T, Tanh>>(asked, count, time, parallel);
     case Nonlinearity::relu:
-      return derive<T, Relu>(asked, count, time, parallel);
+      return derive<T, Back<T, Relu>>(asked, count, time, parallel);
+    case Nonlinearity::identity:
+      return derive<T, Back<T, Identity>>(asked, count, time, parallel);
     default:
-      return derive<T, Identity>(asked, count, time, parallel);
+      return derive<T, Back<T, Any<T>>>(asked, count, time, parallel);
   }
 }
 

@@ -8,7 +8,26 @@
 
 namespace elman {
 
-enum class Nonlinearity : int { tanh, relu, identity };
+enum class Nonlinearity : int {
+  tanh,
+  relu,
+  identity,
+  sigmoid,
+  hardtanh,
+  hardsigmoid,
+  leaky_relu,
+  elu,
+  selu,
+  softsign,
+  softplus
+};
+constexpr int kNonlinearities = 11;
+
+// f, of z held within ±bound first where bound is above zero.
+struct Activation {
+  Nonlinearity f;
+  double bound;
+};
 
 // A loop over tasks, maybe on several threads, and how many of them there may be.
 struct Parallel {
@@ -28,6 +47,13 @@ struct Sequence {
   T* data;
   int64_t step, row;
   const int64_t* starts;
+};
+
+// What multiplies a sequence, place by place: it may be the same at all steps or for all rows, with
+// `step` or `row` zero, and in all columns, with `single`.
+template <class T>
+struct Factor : Sequence<const T> {
+  bool single;
 };
 
 // A matrix anywhere in memory: the number in row k and column j is data[k * row + j * column].
@@ -56,16 +82,42 @@ struct Recurrence {
   Sequence<T> out;
 };
 
-// h_t = f(a_t + b + x_t Wx + h_{t-1} M); a, b and x may each be absent, a may be `out`
+// What lies between the states of a scan, with h' = r_t ⊙ h_{t-1} for what is left of the last one:
+// h_t = e_t ⊙ h' + g_t ⊙ f(... + (q_t ⊙ h') M). Each may be absent: then r, q and g are one, and e
+// is 1 - g, so zero without g.
+template <class T>
+struct Gates {
+  Factor<T> g, q, e, r;
+  bool carry() const { return g.data != nullptr || e.data != nullptr; }
+  bool inside() const { return q.data != nullptr || r.data != nullptr; }
+  bool any() const { return carry() || inside(); }
+};
+
+// What is done to z, row by row, before f: γ ⊙ (z - mean) / √(variance + eps) + β. Absent without
+// γ.
+template <class T>
+struct Norm {
+  const T *weight, *bias;
+  double eps;
+  bool here() const { return weight != nullptr; }
+};
+
+// h_t = f(a_t + b + x_t Wx + h_{t-1} M), and what the gates make of it; a, b and x may each be
+// absent, a may be `out`
 template <class T>
 struct Scan : Recurrence<T> {
-  Nonlinearity f;
+  Activation f;
   Sequence<const T> a;
   const T* bias;
   Sequence<const T> x;
   int64_t K;
   Matrix<T> x_weight;  // Wx, (K, H)
   Lines<T> last;       // each row's last h, (N, H); may be absent
+  Gates<T> gates;
+  Sequence<T> y;  // what f gave; absent where it is h, or not asked for
+  Norm<T> norm;
+  Sequence<T> normed,
+      scales;  // (z - mean) / √(variance + eps), and its divisor's inverse, one a row
 };
 
 // s_t = x_t + e_t ⊙ s_{t-1} + p_t ⊙ ((q_t ⊙ s_{t-1}) M); p, q and e may each be absent
@@ -74,13 +126,21 @@ struct LinearScan : Recurrence<T> {
   Sequence<const T> x, p, q, e;
 };
 
-// δ_t = f'(z_t) ⊙ (h̄_t + δ_{t+1} M), with f'(z_t) told from h_t. `reverse` is the direction of
-// this recurrence, against that of the scan; M is the scan's Wᵀ's transpose, W.
+// δ_t = f'(z_t) ⊙ g_t ⊙ λ_t with λ_t = h̄_t + r_{t+1} ⊙ (e_{t+1} ⊙ λ_{t+1} + q_{t+1} ⊙ (δ_{t+1} M)),
+// and f'(z_t) told from y_t, which is h_t where the gates carry nothing. `reverse` is the direction
+// of this recurrence, against that of the scan; M is the scan's Wᵀ's transpose, W.
 template <class T>
 struct Backward : Recurrence<T> {
-  Nonlinearity f;
+  Activation f;
   Sequence<const T> h, h_bar;  // h̄ may be absent
   Lines<const T> last_bar;     // the gradient of each row's last h, (N, H); may be absent
+  Gates<T> gates;              // of the scan
+  Sequence<const T> y;         // there where the gates carry
+  Sequence<T> lambda;          // λ_t; may be absent
+  Norm<T> norm;
+  Sequence<const T> normed, scales;  // with it; then δ is not f' ⊙ g ⊙ λ, which comes to `within`
+  Sequence<T> within;
+  Lines<T> carried;  // r ⊙ e ⊙ λ of the step after, (N, H), where the gates carry
 };
 
 // A scan's derivatives by everything it was made of: x, Wx and h_0 are the scan's and all there.
@@ -95,6 +155,8 @@ struct Gradients : Backward<T> {
   T *weight_bar, *x_weight_bar;  // (H, H) and (H, K), both or neither; written, not added to
   T* bias_bar;                   // (H,), the same; absent if they are, or where there is no bias
   Lines<T> h_0_bar;              // (N, H), may be absent
+  T* g_bar;  // (H,): Σ λ ⊙ (y - r ⊙ h before), the gradient of a g of each unit; may be absent
+  T *norm_weight_bar, *norm_bias_bar;  // (H,) each, both or neither
 };
 
 // One layer of a network that goes step by step: f(x Wxᵀ + h Wᵀ + b), its weights as PyTorch has

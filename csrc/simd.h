@@ -1,4 +1,4 @@
-// Vectors of the instruction set this file is compiled for, and f(z) on them.
+// Vectors of the instruction set this file is compiled for.
 //
 // Arithmetic is that of the compiler's own vector types, so one source serves every machine;
 // a × b + c becomes one fused operation where there is one. Only loading part of a vector and
@@ -152,8 +152,6 @@ inline void in_register(V& v) {
 #endif
 }
 
-// --- f -------------------------------------------------------------------------------------
-
 // x within ±bound; a NaN stays a NaN, which x86's min and max keep in their second operand
 template <class T>
 inline Vec<T> clamped(Vec<T> x, T bound) {
@@ -173,89 +171,6 @@ inline Vec<T> clamped(Vec<T> x, T bound) {
   return x < low ? low : x;
 #endif
 }
-
-// tanh x = m / (m + 1) with m = (exp(2x) - 1) / 2, which loses nothing near zero. 2x is
-// n ln 2 + 2r with |r| <= ln 2 / 4, so m = 2ⁿ s + (2ⁿ - 1) / 2 with s = (exp(2r) - 1) / 2.
-template <class T, int kMantissa>
-inline Vec<T> from_parts(Vec<T> shifted, Vec<T> s) {
-  Bits<T> exponent;
-  std::memcpy(&exponent, &shifted, sizeof exponent);
-  exponent <<= kMantissa;  // n and the exponent's bias lie in the lowest bits of `shifted`
-  Vec<T> power;            // 2ⁿ
-  std::memcpy(&power, &exponent, sizeof power);
-  const Vec<T> m = power * s + (power * T(0.5) - T(0.5));
-  return m / (m + T(1));
-}
-
-// s = r + r² C(r), C of the least greatest error, 2⁻²⁶ of s. Beyond ±9.02 tanh rounds to one.
-inline Vec<float> tanh_of(Vec<float> x) {
-  x = clamped<float>(x, 9.02f);
-  constexpr float kRound = 12582912.0f + 127;  // adding 1.5·2²³ rounds to an integer
-  const Vec<float> shifted = x * 2.88539008f + kRound;
-  const Vec<float> r = x - (shifted - kRound) * 0.346573590f;
-  Vec<float> c = r * 0.0444240318f + 0.133865286f;
-  c = c * r + 0.333337614f;
-  c = c * r + 0.666661727f;
-  c = c * r + 0.999999963f;
-  return from_parts<float, 23>(shifted, r * r * c + r);
-}
-
-// The same with ln 2 in two pieces and the series of s to r¹³, the rest below 2⁻⁵⁶ of it.
-inline Vec<double> tanh_of(Vec<double> x) {
-  x = clamped<double>(x, 20.0);
-  constexpr double kRound = 6755399441055744.0 + 1023;  // 1.5·2⁵²
-  const Vec<double> shifted = x * 2.8853900817779268 + kRound;
-  const Vec<double> n = shifted - kRound;
-  const Vec<double> r = (x - n * 0.3465735901845619) - n * 9.5410746146463525e-11;
-  Vec<double> c = r * 6.577784355562133e-07 + 4.275559831115387e-06;
-  c = c * r + 2.565335898669232e-05;
-  c = c * r + 0.00014109347442680775;
-  c = c * r + 0.0007054673721340388;
-  c = c * r + 0.0031746031746031746;
-  c = c * r + 0.012698412698412698;
-  c = c * r + 0.044444444444444446;
-  c = c * r + 0.13333333333333333;
-  c = c * r + 0.3333333333333333;
-  c = c * r + 0.6666666666666666;
-  c = c * r + 1.0;
-  return from_parts<double, 52>(shifted, r * r * c + r);
-}
-
-struct Tanh {
-  template <class T>
-  static Vec<T> value(Vec<T> z) {
-    return tanh_of(z);
-  }
-  // g f'(z), told from h = f(z)
-  template <class T>
-  static Vec<T> back(Vec<T> h, Vec<T> g) {
-    return g * (1 - h * h);
-  }
-};
-
-struct Relu {
-  template <class T>
-  static Vec<T> value(Vec<T> z) {
-    const Vec<T> zero{};
-    return z <= zero ? zero : z;
-  }
-  template <class T>
-  static Vec<T> back(Vec<T> h, Vec<T> g) {
-    const Vec<T> zero{};
-    return h <= zero ? zero : g;
-  }
-};
-
-struct Identity {
-  template <class T>
-  static Vec<T> value(Vec<T> z) {
-    return z;
-  }
-  template <class T>
-  static Vec<T> back(Vec<T>, Vec<T> g) {
-    return g;
-  }
-};
 
 // While it lives, numbers too small for a full significand are zero on this thread: the
 // machine takes a hundred times longer over them, and a gradient that vanishes is made of them.

@@ -11,7 +11,8 @@ namespace {
 template <class T>
 class StreamOf {
  public:
-  explicit StreamOf(const StreamSpec<T>& spec) : N_(spec.N), f_(spec.f), cut_(cut_for(spec.N)) {
+  explicit StreamOf(const StreamSpec<T>& spec)
+      : N_(spec.N), f_({spec.f, 0}), cut_(cut_for(spec.N)) {
     for (int64_t k = 0; k < spec.count; ++k) ok_ = add(spec.layers[k]) && ok_;
   }
 
@@ -108,21 +109,15 @@ class StreamOf {
         each_vector(product, H, [&](int64_t row) {
           return [&, at = to + row * H](Vec<T> z, int64_t j, int64_t m) {
             z += load(layer.bias.get() + j, m);
-            store(at + j, layer.recurrent ? activated(z) : z, m);
+            store(at + j, layer.recurrent ? f_.template value<T>(z) : z, m);
           };
         });
       }
     }
   }
 
-  Vec<T> activated(Vec<T> z) const {
-    return f_ == Nonlinearity::tanh   ? Tanh::value<T>(z)
-           : f_ == Nonlinearity::relu ? Relu::value<T>(z)
-                                      : z;
-  }
-
   const int64_t N_;
-  const Nonlinearity f_;
+  const Any<T> f_;
   const Cut cut_;
   bool ok_ = true;
   std::atomic_flag busy_ = ATOMIC_FLAG_INIT;

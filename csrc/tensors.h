@@ -165,7 +165,7 @@ auto with_type(const Tensor& t, Body body) {
 }
 
 Nonlinearity nonlinearity(int64_t f) {
-  STD_TORCH_CHECK(f >= 0 && f <= 2, "elman: no nonlinearity has the number ", f);
+  STD_TORCH_CHECK(f >= 0 && f < kNonlinearities, "elman: no nonlinearity has the number ", f);
   return static_cast<Nonlinearity>(f);
 }
 

@@ -6,17 +6,19 @@
 namespace elman {
 namespace {
 
-// M has numbers within 1/2H: a step hands on at most half of an error, so all the steps before
-// at most double that of one step.
+// M has numbers within 1/4H, and no slope is above 1.76: with the gates, of which g is from 1/2 to
+// 1 and e within 1/4, a step hands on at most 7/8 of an error, so all the steps before make it at
+// most eight times that of one step.
 template <class T>
 struct ScanCase final : Case<T> {
   using Base = Case<T>;
   using Base::H, Base::K, Base::count, Base::steps, Base::f, Base::reverse, Base::batch, Base::grid,
       Base::maybe, Base::walk, Base::draw, Base::draw_each, Base::results_each, Base::expect,
-      Base::set_tolerance, Base::place_in, Base::sequence_in;
+      Base::set_tolerance, Base::place_in, Base::sequence_in, Base::draw_gates;
   std::vector<Numbers<T>> weight, x_weight, bias, initial, a;
   Numbers<T> x;
-  std::vector<Output<T>> out, last;
+  std::vector<Output<T>> out, last, inner;
+  GatesOf<T> gates;
   bool in_place;
 
   explicit ScanCase(Random& random) : Base((problem += " scan", random)) {
@@ -25,7 +27,7 @@ struct ScanCase final : Case<T> {
     const bool with_a = maybe("a"), with_initial = maybe("initial", 80);
     in_place = with_a && maybe("in_place", 30);
     for (int64_t d = 0; d < count; ++d) {
-      weight.push_back(draw(grid(H, H), 1, 0.5 / static_cast<double>(H)));
+      weight.push_back(draw(grid(H, H), 1, 0.25 / static_cast<double>(H)));
       x_weight.push_back(draw(grid(K, H), 1, 1.0 / static_cast<double>(K)));
     }
     bias = draw_each(grid(1, 1), H, 1, with_bias);
@@ -35,13 +37,14 @@ struct ScanCase final : Case<T> {
     out = results_each("out", steps, H, in_place ? 1 : 0);
     if (in_place) a.assign(out.begin(), out.end());
     last = results_each("last", rows, H, 0, maybe("last"));
+    gates = draw_gates();
+    inner = results_each("y", steps, H, 0, gates.carry() && maybe("y"));
     double size = 0;
     for (int64_t d = 0; d < count; ++d)
       for (int64_t r = 0; r < steps.N; ++r) size = std::max(size, run_row(d, r));
-    // sums of H + K + 2 terms, and a few roundings within f
-    const double tolerance = 2 * walk(static_cast<double>(H + K + 8), size);
-    set_tolerance(out, tolerance);
-    set_tolerance(last, tolerance);
+    // sums of H + K + 2 terms, and a few roundings within f and between the gates
+    const double tolerance = 8 * walk(static_cast<double>(H + K + 20), size);
+    for (const auto* of : {&out, &last, &inner}) set_tolerance(*of, tolerance);
   }
 
   // One row of one recurrence; the size of its largest sum.
@@ -57,12 +60,13 @@ struct ScanCase final : Case<T> {
         if (a[d].here()) z.add(a[d](t, r, j));
         if (bias[d].here()) z.add(bias[d](0, 0, j));
         for (int64_t k = 0; x.here() && k < K; ++k) z.add(x(t, r, k) * x_weight[d](k, j));
-        for (int64_t k = 0; k < H; ++k) z.add(before[k] * weight[d](k, j));
-        h[j] = f == Nonlinearity::tanh   ? std::tanh(z.value)
-               : f == Nonlinearity::relu ? std::max(0.0, z.value)
-                                         : z.value;
+        for (int64_t k = 0; k < H; ++k)
+          z.add(gates.inside(d, t, r, k) * before[k] * weight[d](k, j));
+        const double y = value(f, z.value);
+        h[j] = gates.g(d, t, r, j) * y + gates.kept(d, t, r, j) * before[j];
+        if (inner[d].here()) expect(inner[d], t, r, j) = y;
         expect(out[d], t, r, j) = h[j];
-        size = std::max(size, z.size);
+        size = std::max({size, z.size, std::abs(y) + std::abs(before[j])});
       }
     }
     for (int64_t j = 0; last[d].here() && j < H; ++j) expect(last[d], 0, r, j) = h[j];
@@ -86,6 +90,8 @@ struct ScanCase final : Case<T> {
       scan.K = x.here() ? K : 0;
       scan.x_weight = x_weight[d].matrix();
       scan.last = {place_in(to, last[d]), last[d].place.row};
+      scan.gates = gates.of(d);
+      scan.y = sequence_in(to, inner[d]);
     }
     return kernels.scan(scans.data(), count, steps.time(), parallel);
   }
@@ -157,28 +163,40 @@ struct LinearCase final : Case<T> {
   }
 };
 
-// W within 1/2H, Wx so that neither its rows nor its columns add up to more than 1. h is any f(z).
+// W within 1/4H, Wx so that neither its rows nor its columns add up to more than 1. z is any, told
+// from y = f(z), which is h where the gates carry nothing; otherwise h is any.
 template <class T>
 struct GradientsCase final : Case<T> {
   using Base = Case<T>;
   using Base::H, Base::K, Base::count, Base::steps, Base::f, Base::reverse, Base::batch, Base::grid,
       Base::maybe, Base::walk, Base::draw, Base::draw_each, Base::results_each, Base::expect,
-      Base::set_tolerance, Base::result, Base::sums_each, Base::place_in, Base::sequence_in;
+      Base::set_tolerance, Base::result, Base::sums_each, Base::place_in, Base::sequence_in,
+      Base::draw_gates;
 
   std::vector<Numbers<T>> weight, x_weight, h, h_bar, last_bar, h_0;
   Numbers<T> x;
-  std::vector<Output<T>> x_bar, h_0_bar, weight_bar, x_weight_bar, bias_bar;
+  std::vector<Output<T>> x_bar, h_0_bar, weight_bar, x_weight_bar, bias_bar, g_bar, lambda;
+  std::vector<Numbers<T>> y;
+  GatesOf<T> gates;
+  std::map<const T*, double> slopes;  // at every number of y
   double rows = 0, size_of_delta = 0, size_of_sum = 0;
 
   explicit GradientsCase(Random& random) : Base((problem += " gradients", random)) {
     for (int64_t d = 0; d < count; ++d) {
-      weight.push_back(draw(grid(H, H), 1, 0.5 / static_cast<double>(H)));
+      weight.push_back(draw(grid(H, H), 1, 0.25 / static_cast<double>(H)));
       x_weight.push_back(draw(grid(H, K), 1, 1 / static_cast<double>(std::max(H, K))));
     }
+    gates = draw_gates();
     h = draw_each(steps, H, 1);
-    for (Numbers<T>& one : h)
-      for (int64_t i = 0; f == Nonlinearity::relu && i < one.place.size; ++i)
-        one.memory[i] = std::max(T(0), one.memory[i]);
+    y = gates.carry() ? draw_each(steps, H, 2) : h;
+    for (Numbers<T>& one : y) {  // all are z; the memory of several may be one
+      if (&one != &y[0] && one.memory == y[0].memory) continue;
+      for (int64_t i = 0; i < one.place.size; ++i) {
+        const double z = off_corners(f, one.memory[i]);
+        slopes[one.memory.get() + i] = slope(f, z);
+        one.memory[i] = static_cast<T>(value(f, z));
+      }
+    }
     h_0 = draw_each(batch(), H, 1);
     x = draw(steps, K, 1);
     h_bar = draw_each(steps, H, 1, maybe("h_bar", 80));
@@ -193,40 +211,46 @@ struct GradientsCase final : Case<T> {
     weight_bar = sums_each("weight_bar", H, H, weights);
     x_weight_bar = sums_each("x_weight_bar", H, K, weights);
     bias_bar = sums_each("bias_bar", 1, H, weights && maybe("bias_bar"));
+    // the gradient of a g of each unit, where e is 1 - g; or λ; not both
+    const bool units = gates.units() && maybe("g_bar");
+    g_bar = sums_each("g_bar", 1, H, units);
+    lambda = results_each("lambda", steps, H, 0, !units && maybe("lambda", 30));
     for (int64_t d = 0; d < count; ++d)
       for (int64_t r = 0; r < steps.N; ++r) run_row(d, r);
     set_tolerances();
   }
 
-  // A δ has H + 6 roundings at most, doubled by the steps before it; a sum over rows has those of
-  // all its rows' δ, and one for each that is added.
+  // A δ has H + 24 roundings at most, eight times as many by the steps before it; a sum over rows
+  // has those of all its rows' δ, and one for each that is added.
   void set_tolerances() {
-    const double each = 2 * static_cast<double>(H + 6), most = static_cast<double>(H * count + 1);
+    const double each = 8 * static_cast<double>(H + 24), most = static_cast<double>(H * count + 1);
     const double delta = walk(each, size_of_delta);
     set_tolerance(h_0_bar, delta + walk(most, size_of_sum));
     set_tolerance(x_bar, static_cast<double>(count) * delta + walk(most, size_of_sum));
     const double sum = walk(rows * each, size_of_delta) + walk(rows + 1, size_of_sum);
-    for (const auto* of : {&weight_bar, &x_weight_bar, &bias_bar}) set_tolerance(*of, sum);
+    for (const auto* of : {&weight_bar, &x_weight_bar, &bias_bar, &g_bar}) set_tolerance(*of, sum);
+    set_tolerance(lambda, delta);
   }
 
   // One row of one recurrence, from its last step to its first.
   void run_row(int64_t d, int64_t r) {
-    std::vector<double> next(H), delta(H);  // what the step after hands back, and δ
+    std::vector<double> next(H), delta(H), all(H);  // what the step after hands back, δ and λ
     for (int64_t j = 0; j < H; ++j) next[j] = last_bar[d].here() ? last_bar[d](0, r, j) : 0;
     const int64_t length = steps.length(r);
     rows += d == 0 ? static_cast<double>(length) : 0;
     for (int64_t s = length - 1; s >= 0; --s) {  // in the order of the scan
       const int64_t t = reverse[d] ? length - 1 - s : s;
       for (int64_t j = 0; j < H; ++j) {
-        const double g = next[j] + (h_bar[d].here() ? h_bar[d](t, r, j) : 0), y = h[d](t, r, j);
-        delta[j] = f == Nonlinearity::tanh             ? g * (1 - y * y)
-                   : f == Nonlinearity::relu && y <= 0 ? 0
-                                                       : g;
+        all[j] = next[j] + (h_bar[d].here() ? h_bar[d](t, r, j) : 0);
+        delta[j] = slopes.at(y[d].memory.get() + y[d].at(t, r, j)) * gates.g(d, t, r, j) * all[j];
+        if (lambda[d].here()) expect(lambda[d], t, r, j) = all[j];
       }
-      add_products(d, r, t, s == 0 ? -1 : reverse[d] ? t + 1 : t - 1, delta);
+      add_products(d, r, t, s == 0 ? -1 : reverse[d] ? t + 1 : t - 1, delta, all);
       for (int64_t k = 0; k < H; ++k) {
         Sum sum;
-        for (int64_t j = 0; j < H; ++j) sum.add(delta[j] * weight[d](j, k));
+        for (int64_t j = 0; j < H; ++j)
+          sum.add(gates.inside(d, t, r, k) * delta[j] * weight[d](j, k));
+        sum.add(gates.kept(d, t, r, k) * all[k]);
         next[k] = sum.value;
         size_of_delta = std::max(size_of_delta, sum.size + 2);  // and h̄ and the last h's gradient
       }
@@ -236,7 +260,8 @@ struct GradientsCase final : Case<T> {
 
   // What δ of step t adds to the results; -1 for the step before is h_0.
   void add_products(int64_t d, int64_t r, int64_t t, int64_t before,
-                    const std::vector<double>& delta) {
+                    const std::vector<double>& delta, const std::vector<double>& all) {
+    const auto state = [&](int64_t k) { return before < 0 ? h_0[d](0, r, k) : h[d](before, r, k); };
     const auto add = [&](const Output<T>& to, int64_t i, int64_t j, int64_t k, double term) {
       expect(to, i, j, k) += term;
       double& size = Base::results[to.result].sizes[to.at(i, j, k)];
@@ -248,8 +273,10 @@ struct GradientsCase final : Case<T> {
         if (x_weight_bar[d].here()) add(x_weight_bar[d], 0, j, k, delta[j] * x(t, r, k));
       }
       for (int64_t k = 0; weight_bar[d].here() && k < H; ++k)
-        add(weight_bar[d], 0, j, k, delta[j] * (before < 0 ? h_0[d](0, r, k) : h[d](before, r, k)));
+        add(weight_bar[d], 0, j, k, delta[j] * gates.inside(d, t, r, k) * state(k));
       if (bias_bar[d].here()) add(bias_bar[d], 0, 0, j, delta[j]);
+      if (g_bar[d].here())
+        add(g_bar[d], 0, 0, j, all[j] * (y[d](t, r, j) - gates.left(d, t, r, j) * state(j)));
     }
   }
 
@@ -273,6 +300,10 @@ struct GradientsCase final : Case<T> {
       one.weight_bar = place_in(to, weight_bar[d]);
       one.x_weight_bar = place_in(to, x_weight_bar[d]);
       one.bias_bar = place_in(to, bias_bar[d]);
+      one.gates = gates.of(d);
+      if (gates.carry()) one.y = y[d].sequence();
+      one.g_bar = place_in(to, g_bar[d]);
+      one.lambda = sequence_in(to, lambda[d]);
     }
     return kernels.gradients(asked.data(), count, steps.time(), parallel);
   }

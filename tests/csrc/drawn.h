@@ -4,10 +4,12 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <limits>
+#include <map>
 #include <memory>
 #include <random>
 #include <string>
@@ -135,6 +137,75 @@ struct Numbers {
 
 // --- a problem -------------------------------------------------------------------------------
 
+constexpr double kScale = 1.0507009873554804934193349852946;  // of selu
+constexpr double kAlpha = 1.6732632423543772848170429916717;
+
+// f(z), of z held within ±bound.
+inline double value(const Activation& which, double z) {
+  if (which.bound > 0) z = std::clamp(z, -which.bound, which.bound);
+  switch (which.f) {
+    case Nonlinearity::tanh:
+      return std::tanh(z);
+    case Nonlinearity::relu:
+      return std::max(0.0, z);
+    case Nonlinearity::sigmoid:
+      return 1 / (1 + std::exp(-z));
+    case Nonlinearity::hardtanh:
+      return std::clamp(z, -1.0, 1.0);
+    case Nonlinearity::hardsigmoid:
+      return std::clamp(z / 6 + 0.5, 0.0, 1.0);
+    case Nonlinearity::leaky_relu:
+      return z > 0 ? z : 0.01 * z;
+    case Nonlinearity::elu:
+      return z > 0 ? z : std::expm1(z);
+    case Nonlinearity::selu:
+      return kScale * (z > 0 ? z : kAlpha * std::expm1(z));
+    case Nonlinearity::softsign:
+      return z / (1 + std::abs(z));
+    case Nonlinearity::softplus:
+      return std::log1p(std::exp(z));
+    default:
+      return z;
+  }
+}
+
+// f'(z); at an end or a corner, as torch has it.
+inline double slope(const Activation& which, double z) {
+  if (which.bound > 0 && std::abs(z) >= which.bound) return 0;
+  const double y = value({which.f, 0}, z);
+  switch (which.f) {
+    case Nonlinearity::tanh:
+      return 1 - y * y;
+    case Nonlinearity::relu:
+      return z > 0;
+    case Nonlinearity::sigmoid:
+      return y * (1 - y);
+    case Nonlinearity::hardtanh:
+      return std::abs(z) < 1;
+    case Nonlinearity::hardsigmoid:
+      return std::abs(z) < 3 ? 1.0 / 6 : 0;
+    case Nonlinearity::leaky_relu:
+      return z > 0 ? 1 : 0.01;
+    case Nonlinearity::elu:
+      return z > 0 ? 1 : std::exp(z);
+    case Nonlinearity::selu:
+      return kScale * (z > 0 ? 1 : kAlpha * std::exp(z));
+    case Nonlinearity::softsign:
+      return 1 / ((1 + std::abs(z)) * (1 + std::abs(z)));
+    case Nonlinearity::softplus:
+      return 1 / (1 + std::exp(-z));
+    default:
+      return 1;
+  }
+}
+
+// A z that is not so near a corner or an end of f that rounding takes it to the other side.
+inline double off_corners(const Activation& which, double z) {
+  for (const double corner : {0.0, 1.0, 3.0, which.bound})
+    if (std::abs(std::abs(z) - corner) < 1e-3) return std::copysign(corner, z);
+  return z;
+}
+
 // What comes out somewhere: what is there before, and what should be after. NaN: left alone.
 template <class T>
 struct Result {
@@ -167,12 +238,45 @@ struct Sum {
   }
 };
 
+// The gates of every recurrence, each maybe the same at all steps, in all rows or all columns.
+template <class T>
+struct GatesOf {
+  std::vector<Numbers<T>> of_g, of_q, of_e, of_r;
+  std::vector<std::array<bool, 4>> single;
+
+  double g(int64_t d, int64_t t, int64_t r, int64_t j) const { return at(of_g, 0, d, t, r, j, 1); }
+  double left(int64_t d, int64_t t, int64_t r, int64_t j) const {
+    return at(of_r, 3, d, t, r, j, 1);
+  }
+  double inside(int64_t d, int64_t t, int64_t r, int64_t j) const {
+    return at(of_q, 1, d, t, r, j, 1) * left(d, t, r, j);
+  }
+  double kept(int64_t d, int64_t t, int64_t r, int64_t j) const {
+    return at(of_e, 2, d, t, r, j, 1 - g(d, t, r, j)) * left(d, t, r, j);
+  }
+  bool carry() const { return of_g[0].here() || of_e[0].here(); }
+  bool units() const { return of_g[0].here() && !of_e[0].here(); }
+
+  Gates<T> of(int64_t d) const {
+    const auto factor = [&](const std::vector<Numbers<T>>& of, int k) {
+      return Factor<T>{of[d].sequence(), single[d][k]};
+    };
+    return {factor(of_g, 0), factor(of_q, 1), factor(of_e, 2), factor(of_r, 3)};
+  }
+
+ private:
+  double at(const std::vector<Numbers<T>>& of, int k, int64_t d, int64_t t, int64_t r, int64_t j,
+            double absent) const {
+    return of[d].here() ? of[d](t, r, single[d][k] ? 0 : j) : absent;
+  }
+};
+
 template <class T>
 struct Case {
   Random& random;
   int64_t H, K, count;
   Steps steps;
-  Nonlinearity f;
+  Activation f;
   bool together;  // sequences of both recurrences lie side by side
   bool expanded;  // many inputs are the same numbers over and over
   std::vector<int> reverse;
@@ -189,7 +293,9 @@ struct Case {
       size = std::max<int64_t>(1, size * 2 / 3);
     }
     if (random.chance(40)) steps.pack(random);
-    f = static_cast<Nonlinearity>(random.from_to(0, 2));
+    // mostly one of the three with loops of their own
+    f = {static_cast<Nonlinearity>(random.from_to(0, random.chance(40) ? kNonlinearities - 1 : 2)),
+         random.chance(15) ? 0.25 + std::abs(random.within(1)) : 0};
     together = random.chance(50);
     expanded = random.chance(10);
     for (int64_t d = 0; d < count; ++d) reverse.push_back(random.chance(50));
@@ -197,7 +303,7 @@ struct Case {
                " K " + std::to_string(K) + " L " + std::to_string(steps.L) + " N " +
                std::to_string(steps.N) + (steps.packed ? " packed" : "") +
                (together ? " together" : "") + (expanded ? " expanded" : "") + " f " +
-               std::to_string(static_cast<int>(f));
+               std::to_string(static_cast<int>(f.f)) + " bound " + std::to_string(f.bound);
     for (int backwards : reverse) problem += backwards ? " reverse" : " forward";
   }
   virtual ~Case() = default;
@@ -246,6 +352,30 @@ struct Case {
     for (int64_t d = 0; is && d < count; ++d) {
       made[d] = together ? all : draw(over, width, bound);
       made[d].shift = together ? d * width : 0;
+    }
+    return made;
+  }
+  // g from 1/2 to 1, e within 1/4, q and r within 1: with W within 1/4H nothing grows.
+  GatesOf<T> draw_gates() {
+    GatesOf<T> made;
+    const bool any = maybe("gates", 50);
+    made.single.resize(count);
+    int k = 0;
+    for (auto* of : {&made.of_g, &made.of_q, &made.of_e, &made.of_r}) {
+      of->resize(count);
+      const bool is = any && maybe(std::string(1, "gqer"[k]).c_str(), 50);
+      for (int64_t d = 0; is && d < count; ++d) {
+        const bool still = random.chance(25), one_row = random.chance(25);
+        Place place = draw_place(random, steps, H, false);
+        if (still && !steps.packed) place.step = 0;
+        if (one_row && !steps.packed) place.row = 0;
+        (*of)[d] = Numbers<T>(place);
+        fill((*of)[d], steps, H, k == 2 ? 0.25 : 1);
+        made.single[d][k] = random.chance(25);
+        for (int64_t i = 0; k == 0 && i < place.size; ++i)
+          (*of)[d].memory[i] = T(0.75) + (*of)[d].memory[i] / 4;
+      }
+      ++k;
     }
     return made;
   }

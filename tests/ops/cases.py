@@ -96,6 +96,24 @@ def scan_inputs(layout: Layout, groups: int | None, nonlinearity: str) -> tuple[
     return a, weight, h_0
 
 
+def gated_inputs(
+    layout: Layout, groups: int | None, names: str, nonlinearity: str = "tanh"
+) -> dict[str, Tensor]:
+    """a, weight_hh, h_0 and the gates named in "gqe".
+
+    0 ≤ g ≤ 1/2 and |e| ≤ 1/2, or e = 1 - g where it is not named: what goes on of an error by both
+    ways is no more than all of it. No slope is above two, so W is half of what it is for a scan.
+    """
+    a, weight, h_0 = scan_inputs(layout, groups, nonlinearity)
+    sequence = layout.sequence_shape(groups)
+    given = {name: uniform(*sequence, strided=layout.strided) for name in names}
+    if "g" in given:
+        given["g"] = given["g"].abs() / 2
+    if "e" in given:
+        given["e"] = given["e"] / 2
+    return {"a": a, "weight_hh": weight / 2, "h_0": h_0, **given}
+
+
 def linear_inputs(layout: Layout, groups: int | None, factors: str) -> dict[str, Tensor]:
     """x, weight, s_0 and the factors named in "pqe"; |e| ≤ 1/2 and |p W q| ≤ 1/2: no growth."""
     x, weight, s_0 = scan_inputs(layout, groups, "identity")

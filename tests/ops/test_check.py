@@ -119,8 +119,8 @@ MISTAKES = {
         ["packed", "(rows, 3)", "(5, 2, 3)"],
     ),
     "nonlinearity": (
-        scan, GOOD, {"nonlinearity": "sigmoid"}, ValueError,
-        ["nonlinearity", "'tanh', 'relu', 'identity'", "'sigmoid'"],
+        scan, GOOD, {"nonlinearity": "gelu"}, ValueError,
+        ["nonlinearity", "'tanh', 'relu', 'identity'", "'gelu'"],
     ),
 }  # fmt: skip
 

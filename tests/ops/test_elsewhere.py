@@ -6,7 +6,8 @@ import sys
 import pytest
 import torch
 
-from elman.ops import cpu, operators
+from elman.ops import cpu, elsewhere
+from elman.ops.activations import NUMBERS
 from tests.ops.layers import bars_for, every_layout, flat, make, one_or_two, same
 
 
@@ -17,12 +18,12 @@ from tests.ops.layers import bars_for, every_layout, flat, make, one_or_two, sam
 @one_or_two
 def test_a_layer_composed_is_the_kernels_layer(layout, D, f, given):
     x, h_0, *weights = flat(*make(layout, D))
-    sizes, number = layout.batch_sizes, cpu.NUMBERS[f]
+    sizes, number = layout.batch_sizes, NUMBERS[f]
     output_bar, h_n_bar = bars_for(layout, D)
     bars = output_bar if given != "h_n" else None, h_n_bar if given != "output" else None
     results = []
     for layer, backward in (
-        (operators._layer, operators._layer_backward),
+        (elsewhere._layer, elsewhere._layer_backward),
         (torch.ops.elman.layer.default, torch.ops.elman.layer_backward.default),
     ):
         output, h_n = layer(x, h_0, weights, True, number, sizes)

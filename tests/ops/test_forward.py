@@ -14,6 +14,7 @@ from elman.ops import linear_scan, reference, scan
 from tests.ops.cases import (
     LAYOUTS,
     SERVING,
+    gated_inputs,
     linear_inputs,
     scan_inputs,
     uniform,
@@ -99,5 +100,27 @@ def test_linear_scan(backend, reverse, layout, factors):
 
     def plain(*inputs):
         return reference.linear_scan(**dict(zip(tensors, inputs, strict=True)), **time)
+
+    agree(f, plain, list(tensors.values()))
+
+
+@every_backend
+@pytest.mark.parametrize("layout", ["dense", "packed,zero-length"])
+@pytest.mark.parametrize("names", ["g", "q", "gqe"])
+@pytest.mark.parametrize("nonlinearity", ["tanh", "softplus"])
+def test_scan_between_gates(backend, layout, names, nonlinearity):
+    layout = LAYOUTS[layout]
+    tensors = gated_inputs(layout, None, names)
+    time = {"batch_sizes": layout.batch_sizes, "reverse": True}
+
+    def f(*inputs):
+        given = dict(zip(tensors, inputs, strict=True))
+        return scan(**given, nonlinearity=nonlinearity, backend=backend, **time)
+
+    def plain(*inputs):
+        given = dict(zip(tensors, inputs, strict=True))
+        if "e" not in given and "g" in given:
+            given["e"] = 1 - given["g"]
+        return reference.gated_scan(**given, nonlinearity=nonlinearity, **time)[0]
 
     agree(f, plain, list(tensors.values()))

@@ -11,7 +11,8 @@ import pytest
 from torch.autograd import gradcheck, gradgradcheck
 
 from elman.ops import linear_scan, scan
-from tests.ops.cases import SERVING, Layout, linear_inputs, packed, scan_inputs
+from elman.ops.activations import NONLINEARITIES
+from tests.ops.cases import SERVING, Layout, gated_inputs, linear_inputs, packed, scan_inputs
 
 LAYOUTS = {
     "dense": Layout(3, 2, 2),
@@ -73,3 +74,30 @@ def test_linear_scan(backend, reverse, layout, groups, factors):
         return linear_scan(**given, backend=backend, **time)
 
     check(f, leaves(tensors.values()), entries=groups is None and len(factors) != 2)
+
+
+def gated(layout, groups, names, reverse, backend, nonlinearity="tanh", bound=None):
+    layout = LAYOUTS[layout]
+    tensors = gated_inputs(layout, groups, names, nonlinearity)
+
+    def f(*inputs):
+        given = dict(zip(tensors, inputs, strict=True))
+        time = {"batch_sizes": layout.batch_sizes, "reverse": reverse, "backend": backend}
+        return scan(**given, nonlinearity=nonlinearity, bound=bound, **time)
+
+    check(f, leaves(tensors.values()), entries=False)
+
+
+@every_backend
+@pytest.mark.parametrize("names", ["g", "q", "e", "gqe"])
+@pytest.mark.parametrize("layout", ["dense", "packed"])
+def test_scan_between_gates(backend, layout, names):
+    gated(layout, None, names, False, backend)
+    if names == "gqe":
+        gated(layout, 2, names, True, backend)
+
+
+@pytest.mark.parametrize("bound", [None, 0.45])
+@pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
+def test_every_nonlinearity(nonlinearity, bound):
+    gated("dense", None, "g", True, None, nonlinearity, bound)

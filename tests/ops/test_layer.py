@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from elman.ops import cpu, layer
-from elman.ops.layer import _composed
 from tests.ops.cases import LAYOUTS, NONLINEARITIES, Layout
 from tests.ops.layers import (
     LYING,
     agree,
     bars_for,
+    by_scans,
     every_layout,
     flat,
     make,
@@ -114,7 +114,7 @@ def test_as_good_as_torch_in_float32(D, nonlinearity, packed):
         given = D, bars, nonlinearity, layout.batch_sizes
         ours, rival = results(layer, low, *given), results(torchs, low, *given)
         wide = [b.double() for b in bars]
-        truth = results(_composed, [t.double() for t in low], D, wide, *given[2:])
+        truth = results(by_scans, [t.double() for t in low], D, wide, *given[2:])
         for k, (got, theirs, want) in enumerate(zip(ours, rival, truth, strict=True)):
             scale = max(largest(want), 0.0 if k < 2 else 1.0)
             good, says = as_good(got, theirs, want, 4 * L, scale)

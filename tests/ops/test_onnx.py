@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 import elman
 from elman.ops import cpu, onnx
+from elman.ops.activations import NUMBERS
 from tests.exported import NEAR, QUIET, run, session
 from tests.tolerances import distance
 
@@ -18,7 +19,7 @@ class Operator(nn.Module):
     def __init__(self, nonlinearity: str, bidirectional: bool, bias: bool):
         super().__init__()
         self.rnn = elman.RNN(3, 4, bidirectional=bidirectional, bias=bias)
-        self.arguments = bias, cpu.NUMBERS[nonlinearity]
+        self.arguments = bias, NUMBERS[nonlinearity]
 
     def forward(self, x: Tensor, h_0: Tensor, batch_sizes: Tensor | None = None):
         weights = [w for direction in self.rnn.all_weights for w in direction]

@@ -1,4 +1,4 @@
-"""torch's own examination of the four operators: schema, shapes, reverse rule, under a compiler."""
+"""torch's own examination of the operators: schema, shapes, reverse rule, under a compiler."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ import torch
 from tests.ops.cases import LAYOUTS
 from tests.ops.layers import bars_for, flat, make, one_or_two
 
-OPERATORS = ["scan", "linear_scan", "layer", "layer_backward"]
+OPERATORS = ["scan", "linear_scan", "layer", "layer_backward", "gated_scan", "gated_layer"]
 
 
 def arguments_of(name, layout, D, dtype=torch.float32):
@@ -23,10 +23,14 @@ def arguments_of(name, layout, D, dtype=torch.float32):
     for t in (a, h, p, *tensors):
         t.requires_grad_(t.is_leaf)
     h = h.detach().requires_grad_()
+    no, leak = torch.empty(0, dtype=dtype), torch.rand(1, 1, 1, dtype=dtype, requires_grad=True)
+    gates = [leak, no, no, leak] * D
     return {
         "scan": (a, W, h, 0, sizes, False),
         "linear_scan": (a, W, h, p, None, p, sizes, True),
         "layer": (x, h_0, weights, True, 0, sizes),
+        "gated_scan": (a, W, h, p, None, None, 3, 0.5, sizes, True),
+        "gated_layer": (x, h_0, weights, True, 3, 0.5, gates, True, sizes),
     }[name]
 
 

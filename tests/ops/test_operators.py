@@ -152,7 +152,7 @@ def calls():
         yield lambda: layer(weights=wrong)
         yield lambda: back(weights=wrong)
     yield lambda: layer(bias=False)
-    for f in (-1, 3, big):
+    for f in (-1, 11, big):
         yield lambda: layer(f=f)
         yield lambda: back(f=f)
         yield lambda: scan(f=f)

@@ -82,6 +82,27 @@ def test_linear_scan(packed, factors, weight_dim):
     agree(vmap(gradients, in_dims)(*args), stacked(gradients, in_dims, args))
 
 
+@pytest.mark.parametrize("packed", [False, True], ids=["dense", "packed"])
+@pytest.mark.parametrize("gates", ["g", "q", "gqe"])
+@pytest.mark.parametrize("weight_dim", [None, 0])
+@pytest.mark.parametrize("groups", [False, True], ids=["plain", "groups"])
+def test_scan_between_gates(packed, gates, weight_dim, groups):
+    lead, row = sizes(packed, groups)
+    in_dims = (0, weight_dim, None, *(None if k == 1 else k for k in range(len(gates))))
+    shapes = ((*lead, *row), (*row[:-1], H, H), (3, *row), *((*lead, *row),) * len(gates))
+    args = [tensor(shape, dim) / 2 for shape, dim in zip(shapes, in_dims, strict=True)]
+
+    def fn(a, W, h_0, *given):
+        named = dict(zip(gates, given, strict=True))
+        time = {"batch_sizes": PACKED if packed else None, "reverse": True}
+        return scan(a, W, h_0, "sigmoid", bound=3.0, **named, **time)
+
+    agree(vmap(fn, in_dims)(*args), stacked(fn, in_dims, args))
+    for argnum in (1, len(args) - 1):
+        one = grad(lambda *xs: fn(*xs).square().sum(), argnums=argnum)
+        agree(vmap(one, in_dims)(*args), stacked(one, in_dims, args))
+
+
 def test_nested():
     a, W, h_0 = (torch.randn(s, dtype=torch.float64) for s in ((2, 3, 4, 1, H), (3, H, H), (1, H)))
     got = vmap(vmap(scan, (0, 0, None)), (0, None, None))(a, W, h_0)

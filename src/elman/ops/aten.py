@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from elman.ops import reference
+from elman.ops.activations import NONLINEARITIES, activate
 from elman.ops.layout import continued, in_order, product, scaled
 
 _IN_PLACE = {"tanh": torch.tanh_, "relu": torch.relu_, "identity": lambda z: z}
@@ -29,13 +30,48 @@ def scan(
     """As `reference.scan`."""
     if not _may_write(a, weight_hh, h_0):
         return reference.scan(a, weight_hh, h_0, nonlinearity, batch_sizes, reverse)
-    activate, weight = _IN_PLACE[nonlinearity], weight_hh.mT
+    f, weight = _IN_PLACE.get(nonlinearity), weight_hh.mT
     states = a.clone(memory_format=torch.contiguous_format)
     h = h_0
     for (h_t,) in in_order(batch_sizes, reverse, states):
         _add_product(h_t, continued(h, h_0, h_t.shape[0]), weight)
-        h = activate(h_t)
+        h = h_t.copy_(NONLINEARITIES[nonlinearity](h_t)) if f is None else f(h_t)
     return states
+
+
+def gated_scan(
+    a: Tensor,
+    weight_hh: Tensor,
+    h_0: Tensor,
+    nonlinearity: str = "tanh",
+    g: Tensor | None = None,
+    q: Tensor | None = None,
+    e: Tensor | None = None,
+    bound: float | None = None,
+    batch_sizes: Tensor | None = None,
+    reverse: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """As `reference.gated_scan`; y is empty where it is h."""
+    carry = g is not None or e is not None
+    if not _may_write(a, weight_hh, h_0, g, q, e):
+        h, y = reference.gated_scan(
+            a, weight_hh, h_0, nonlinearity, g, q, e, bound, batch_sizes, reverse
+        )
+        return h, y if carry else y.new_empty(0)
+    weight = weight_hh.mT
+    inner = a.clone(memory_format=torch.contiguous_format)
+    states = torch.empty_like(inner) if carry else inner
+    h = h_0
+    for y_t, h_t, g_t, q_t, e_t in in_order(batch_sizes, reverse, inner, states, g, q, e):
+        h = continued(h, h_0, y_t.shape[0])
+        _add_product(y_t, scaled(q_t, h), weight)
+        y_t.copy_(activate(y_t, nonlinearity, bound))
+        if carry:
+            h_t.copy_(scaled(g_t, y_t))
+            if e_t is not None:
+                h_t.addcmul_(e_t, h)
+        h = h_t
+    return states, inner if carry else inner.new_empty(0)
 
 
 def linear_scan(

@@ -11,12 +11,12 @@ from torch import Tensor
 
 
 def batched(
-    apply: Callable[..., Tensor],
+    apply: Callable[..., Any],
     B: int,
     in_dims: Sequence[int | None],
     sequences: Sequence[int],
     args: Sequence[Any],
-) -> tuple[Tensor, int]:
+) -> tuple[Any, Any]:
     """Run `apply` once for the whole batch.
 
     Args:
@@ -27,7 +27,7 @@ def batched(
         args: the arguments.
 
     Returns:
-        The result, and where the new dimension is in it.
+        The result, or the results, and where the new dimension is in each.
     """
     folded = list(args)
     (weight, weight_dim), batch_sizes = (args[1], in_dims[1]), args[-3]
@@ -56,8 +56,17 @@ def batched(
     else:
         weight = weight.movedim(weight_dim, 0)  # (B, H, H) or (B, G, H, H)
         folded[1] = weight.flatten(0, 1) if grouped else weight
+
+    def unfold(x: Tensor) -> tuple[Tensor, int | None]:
+        if x.dim() != folded[0].dim():  # what stands for a result that is not there
+            return x, None
+        if by_rows:
+            k = rows_end - 1
+            return x.unflatten(k, (x.shape[k] // B, B)), rows_end
+        return (x.unflatten(rows_end, (B, -1)) if grouped else x), rows_end
+
     result = apply(*folded)
-    if by_rows:
-        k = rows_end - 1
-        return result.unflatten(k, (result.shape[k] // B, B)), rows_end
-    return (result.unflatten(rows_end, (B, -1)) if grouped else result), rows_end
+    if isinstance(result, Tensor):
+        return unfold(result)
+    results, places = zip(*map(unfold, result), strict=True)
+    return results, places

@@ -1,10 +1,13 @@
 """What the ops ask of their arguments, and the words for what does not fit."""
 
+import math
 from collections.abc import Mapping
 from itertools import pairwise
 
 import torch
 from torch import Tensor
+
+from elman.ops.activations import NONLINEARITIES
 
 
 def check_tensors(tensors: Mapping[str, Tensor | None]) -> None:
@@ -42,6 +45,19 @@ def check_tensors(tensors: Mapping[str, Tensor | None]) -> None:
             raise ValueError(
                 f"{name} should have the shape of {x_name}, {shape(x)}, got {shape(factor)}"
             )
+
+
+def check_nonlinearity(nonlinearity: object, bound: object) -> None:
+    """A name that is known or a function, and a bound above zero."""
+    if nonlinearity not in NONLINEARITIES and not callable(nonlinearity):
+        known = ", ".join(map(repr, NONLINEARITIES))
+        raise ValueError(
+            f"nonlinearity should be one of {known}, or a function of a tensor, "
+            f"got {nonlinearity!r}"
+        )
+    number = isinstance(bound, (int, float)) and not isinstance(bound, bool)
+    if bound is not None and not (number and 0 < bound < math.inf):  # type: ignore[operator]
+        raise ValueError(f"bound should be a number above zero, or None, got {bound!r}")
 
 
 def check_batch_sizes(batch_sizes: Tensor | None, x: Tensor, initial: Tensor) -> None:

@@ -7,16 +7,16 @@ and rounded once at the end of it.
 import ctypes
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from elman.ops.activations import NUMBERS
+
 _PLACE = Path(__file__).with_name("_kernels.dylib" if sys.platform == "darwin" else "_kernels.so")
-#: The nonlinearities as csrc/scan.h numbers them.
-NUMBERS = {"tanh": 0, "relu": 1, "identity": 2}
 #: The dtypes with kernels of their own.
 OWN = (torch.float32, torch.float64)
 #: Those that are computed in float32.
@@ -95,6 +95,34 @@ def scan(
     return _run(torch.ops.elman.scan.default, a, weight_hh, h_0, number, batch_sizes, reverse)
 
 
+def gated_scan(
+    a: Tensor,
+    weight_hh: Tensor,
+    h_0: Tensor,
+    nonlinearity: str = "tanh",
+    g: Tensor | None = None,
+    q: Tensor | None = None,
+    e: Tensor | None = None,
+    bound: float | None = None,
+    batch_sizes: Tensor | None = None,
+    reverse: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """As `reference.gated_scan`; y is empty where it is h."""
+    if a.dtype in THROUGH_FLOAT:
+        wide = [t if t is None else t.float() for t in (a, weight_hh, h_0, g, q, e)]
+        h, y = _gated_scan(*wide, nonlinearity, bound, batch_sizes, reverse)
+        return h.to(a.dtype), y.to(a.dtype)
+    return _gated_scan(a, weight_hh, h_0, g, q, e, nonlinearity, bound, batch_sizes, reverse)
+
+
+def _gated_scan(*given: Any) -> tuple[Tensor, Tensor]:
+    *tensors, nonlinearity, bound, batch_sizes, reverse = given
+    time = batch_sizes, reverse
+    return _run(
+        torch.ops.elman.gated_scan.default, *tensors, NUMBERS[nonlinearity], bound or 0.0, *time
+    )
+
+
 def linear_scan(
     x: Tensor,
     weight: Tensor,
@@ -146,6 +174,115 @@ def layer_backward(
     return torch.ops.elman.layer_backward.default(  # it has no reverse rule to pass over
         output_bar, h_n_bar, x, h_0, output, weights, bias, NUMBERS[nonlinearity], batch_sizes,
         wanted[0] + 2 * wanted[1] + 4 * wanted[2],
+    )  # fmt: skip
+
+
+def gated_layer(
+    x: Tensor,
+    h_0: Tensor,
+    weights: list[Tensor],
+    bias: bool,
+    nonlinearity: str,
+    bound: float | None,
+    factors: list[Tensor],
+    keep: bool,
+    batch_sizes: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """As `layer`, between gates.
+
+    Args:
+        bound: of z; None for none.
+        factors: g, q and e of each direction, one after another, as in `operators.absent`.
+        keep: whether y is wanted, for the gradients.
+
+    Returns:
+        output, h_n, and y in the shape of the output, empty where it is not asked for or is h.
+    """
+    return _run(
+        torch.ops.elman.gated_layer.default, x, h_0, weights, bias, NUMBERS[nonlinearity],
+        bound or 0.0, factors, keep, batch_sizes,
+    )  # fmt: skip
+
+
+def gated_layer_backward(
+    output_bar: Tensor | None,
+    h_n_bar: Tensor | None,
+    x: Tensor,
+    h_0: Tensor,
+    output: Tensor,
+    y: Tensor,
+    weights: list[Tensor],
+    bias: bool,
+    nonlinearity: str,
+    bound: float | None,
+    factors: list[Tensor],
+    batch_sizes: Tensor | None,
+    wanted: Sequence[bool],
+) -> list[Tensor]:
+    """As `layer_backward`, between gates; then λ, the gradient of every state, or g's own.
+
+    Args:
+        wanted: whether those of x, of h_0, of the weights and λ are, or instead of λ the gradient
+            of a g for each unit, (D, H), where there is no e; the others come empty.
+    """
+    return torch.ops.elman.gated_layer_backward.default(
+        output_bar, h_n_bar, x, h_0, output, y, weights, bias, NUMBERS[nonlinearity],
+        bound or 0.0, factors, batch_sizes, sum(2**k for k, w in enumerate(wanted) if w),
+    )  # fmt: skip
+
+
+def normed_layer(
+    x: Tensor,
+    h_0: Tensor,
+    weights: list[Tensor],
+    bias: bool,
+    nonlinearity: str,
+    bound: float | None,
+    factors: list[Tensor],
+    norms: list[Tensor],
+    eps: float,
+    keep: bool,
+    batch_sizes: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """As `gated_layer`, with a norm inside.
+
+    Args:
+        norms: γ and β of each direction, one after another.
+
+    Returns:
+        output, h_n and y as there; ẑ in the shape of the output and 1 / √(variance + eps), one for
+        each row and direction, both empty where they are not to be kept.
+    """
+    return _run(
+        torch.ops.elman.normed_layer.default, x, h_0, weights, bias, NUMBERS[nonlinearity],
+        bound or 0.0, factors, norms, eps, keep, batch_sizes,
+    )  # fmt: skip
+
+
+def normed_layer_backward(
+    bars: tuple[Tensor | None, Tensor | None],
+    x: Tensor,
+    h_0: Tensor,
+    states: Sequence[Tensor],
+    weights: list[Tensor],
+    bias: bool,
+    nonlinearity: str,
+    bound: float | None,
+    factors: list[Tensor],
+    norms: list[Tensor],
+    eps: float,
+    batch_sizes: Tensor | None,
+    wanted: Sequence[bool],
+) -> list[Tensor]:
+    """As `gated_layer_backward`; then γ̄ and β̄, (D, H) each.
+
+    Args:
+        states: output, y, ẑ and its scales, as `normed_layer` gave them.
+        wanted: as there, and whether those of the norms are.
+    """
+    return torch.ops.elman.normed_layer_backward.default(
+        *bars, x, h_0, *states, weights, bias, NUMBERS[nonlinearity], bound or 0.0, factors,
+        norms, eps, batch_sizes, sum(2**k for k, w in enumerate(wanted) if w),
     )  # fmt: skip
 
 

@@ -10,10 +10,10 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.autograd import Function, forward_ad
 
+from elman.ops.activations import slope
 from elman.ops.batching import batched
 from elman.ops.layout import (
     begun,
@@ -25,15 +25,6 @@ from elman.ops.layout import (
     scaled,
 )
 from elman.ops.select import backend_module
-
-
-def slope(h: Tensor, nonlinearity: str) -> Tensor | None:
-    """f'(z) told from h = f(z) alone; None where it is one everywhere."""
-    if nonlinearity == "tanh":
-        return 1 - h * h
-    if nonlinearity == "relu":
-        return (~(h <= 0)).to(h.dtype)  # as torch: the gradient of a NaN stays visible
-    return None
 
 
 def total(terms: list[Tensor | None]) -> Tensor | None:
@@ -131,6 +122,126 @@ class Scan(Function):
     @staticmethod
     def vmap(info: Any, in_dims: tuple, *args: Any) -> tuple[Tensor, int]:
         return batched(Scan.apply, info.batch_size, in_dims, (0,), args)
+
+
+class GatedScan(Function):
+    """h_t = e_t ⊙ h_{t-1} + g_t ⊙ y_t with y_t = f(a_t + (q_t ⊙ h_{t-1}) Wᵀ): h, and y.
+
+    Where neither g nor e is there, y is h, and an empty tensor is in its place.
+    """
+
+    @staticmethod
+    def forward(
+        a: Tensor,
+        weight_hh: Tensor,
+        h_0: Tensor,
+        g: Tensor | None,
+        q: Tensor | None,
+        e: Tensor | None,
+        nonlinearity: str,
+        bound: float | None,
+        batch_sizes: Tensor | None,
+        reverse: bool,
+        backend: str,
+    ) -> tuple[Tensor, Tensor]:
+        kernel = backend_module(backend).gated_scan
+        return kernel(a, weight_hh, h_0, nonlinearity, g, q, e, bound, batch_sizes, reverse)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
+        _, weight_hh, h_0, g, q, e, *ctx.f, batch_sizes, reverse, ctx.backend = inputs
+        ctx.time = batch_sizes, reverse
+        ctx.set_materialize_grads(False)
+        h, y = output
+        if g is None and e is None:
+            ctx.mark_non_differentiable(y)
+            y = h
+        ctx.save_for_backward(weight_hh, h_0, g, q, e, h, y)
+        ctx.save_for_forward(weight_hh, h_0, g, q, e, h, y)
+
+    @staticmethod
+    def backward(ctx: Any, h_bar: Tensor | None, y_bar: Tensor | None) -> tuple:
+        if h_bar is None and y_bar is None:
+            return (None,) * 11
+        weight_hh, h_0, g, q, e, h, y = ctx.saved_tensors
+        batch_sizes, reverse = ctx.time
+        d = slope(y, *ctx.f)
+
+        def after(c: Tensor | None) -> Tensor | None:
+            return None if c is None else following(c, batch_sizes, reverse)
+
+        def first(c: Tensor) -> Tensor:
+            return begun(c, batch_sizes, reverse, len(h_0))
+
+        # λ_t: what reaches h_t in all. What comes to y from outside goes on through the product.
+        inner = None if y_bar is None else scaled(d, y_bar)
+        onward = None if inner is None else after(scaled(q, product(inner, weight_hh)))
+        given = total([h_bar, onward])
+        assert given is not None
+        lambda_ = LinearScan.apply(
+            given, weight_hh, h_0.new_zeros(h_0.shape), after(q), after(both(d, g)), after(e),
+            batch_sizes, not reverse, ctx.backend,
+        )  # fmt: skip
+        delta = scaled(d, scaled(g, lambda_))
+        if inner is not None:
+            delta = delta + inner
+        _, wants_weight, wants_h_0, wants_g, wants_q, wants_e, *_ = ctx.needs_input_grad
+        weight_bar = h_0_bar = g_bar = q_bar = e_bar = None
+        if wants_weight or wants_q or wants_e:
+            before = previous(h, h_0, batch_sizes, reverse)
+        if wants_weight:
+            weight_bar = outer(delta, scaled(q, before), weight_hh)
+        if wants_g:
+            g_bar = lambda_ * y
+        if wants_q:
+            q_bar = before * product(delta, weight_hh)
+        if wants_e:
+            e_bar = lambda_ * before
+        if wants_h_0:
+            through = product(first(delta), weight_hh)
+            through = through if q is None else first(q) * through
+            h_0_bar = through if e is None else through + first(e) * first(lambda_)
+        return delta, weight_bar, h_0_bar, g_bar, q_bar, e_bar, *(None,) * 5
+
+    @staticmethod
+    @onward
+    def jvp(
+        ctx: Any,
+        a_dot: Tensor | None,
+        weight_dot: Tensor | None,
+        h_0_dot: Tensor | None,
+        g_dot: Tensor | None,
+        q_dot: Tensor | None,
+        e_dot: Tensor | None,
+        *_: None,
+    ) -> Any:
+        weight_hh, h_0, g, q, e, h, y = primals(ctx.saved_tensors)
+        d, M = slope(y, *ctx.f), weight_hh.mT
+        before = previous(h, h_0, *ctx.time)
+        terms = [a_dot]
+        if q_dot is not None:
+            terms.append(product(q_dot * before, M))
+        if weight_dot is not None:
+            terms.append(product(scaled(q, before), weight_dot.mT))
+        inside = total(terms)  # of f, without the states' own tangents
+        if inside is None:
+            inside = h.new_zeros(h.shape)
+        outside = [scaled(both(d, g), inside), times(g_dot, y), times(e_dot, before)]
+        start = h_0.new_zeros(h_0.shape) if h_0_dot is None else h_0_dot
+        h_dot = LinearScan.apply(total(outside), M, start, both(d, g), q, e, *ctx.time, ctx.backend)
+        if g is None and e is None:
+            return h_dot, None
+        through = product(scaled(q, previous(h_dot, start, *ctx.time)), M)
+        return h_dot, scaled(d, inside + through)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple, *args: Any) -> tuple[Any, Any]:
+        return batched(GatedScan.apply, info.batch_size, in_dims, (0, 3, 4, 5), args)
+
+
+def both(x: Tensor | None, y: Tensor | None) -> Tensor | None:
+    """The product x ⊙ y, where an absent factor is one."""
+    return x if y is None else scaled(x, y)
 
 
 class LinearScan(Function):
@@ -233,44 +344,5 @@ class LinearScan(Function):
 
 
 # torch binds the arguments to forward's signature at every call and would inspect it anew
-for _op in (Scan, LinearScan):
+for _op in (Scan, GatedScan, LinearScan):
     _op.forward.__signature__ = inspect.signature(_op.forward)  # type: ignore[union-attr]
-
-
-def run_scan(*arguments: Any) -> Tensor:
-    """`Scan`, which torch.compile can follow too."""
-    if torch.compiler.is_compiling():
-        _leave_to_later()
-    return _scan(*arguments)
-
-
-def run_linear_scan(*arguments: Any) -> Tensor:
-    """`LinearScan`, likewise."""
-    if torch.compiler.is_compiling():
-        _leave_to_later()
-    return _linear_scan(*arguments)
-
-
-def _scan(*arguments: Any) -> Tensor:
-    states: Tensor = Scan.apply(*arguments)
-    return states
-
-
-def _linear_scan(*arguments: Any) -> Tensor:
-    states: Tensor = LinearScan.apply(*arguments)
-    return states
-
-
-def _leave_to_later() -> bool:
-    """Let torch.compile write the rules down unread, to run when it has a graph.
-
-    It reads no rule that has a forward mode, but runs it under all of torch.func's transforms.
-    That is said when it compiles: torch.compiler.allow_in_graph imports the compiler, which takes
-    seconds that importing elman should not.
-    """
-    torch.compiler.allow_in_graph([_scan, _linear_scan])
-    return True
-
-
-# what torch.compiler.assume_constant_result would mark: to be run where the compiler meets it
-_leave_to_later._dynamo_marked_constant = True  # type: ignore[attr-defined]

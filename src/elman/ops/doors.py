@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from elman.ops import operators, reference
-from elman.ops.check import check_batch_sizes, check_tensors
-from elman.ops.derivatives import run_linear_scan, run_scan
+from elman.ops.activations import Nonlinearity
+from elman.ops.check import check_batch_sizes, check_nonlinearity, check_tensors
+from elman.ops.running import run_gated_scan, run_linear_scan, run_scan
 from elman.ops.select import OPERATORS, asked_for, select
 
 _AUTOCAST_FROM = (torch.float32, torch.float16, torch.bfloat16)  # never float64, as in torch
@@ -20,22 +21,31 @@ def scan(
     a: Tensor,
     weight_hh: Tensor,
     h_0: Tensor,
-    nonlinearity: str = "tanh",
+    nonlinearity: Nonlinearity = "tanh",
     *,
+    g: Tensor | None = None,
+    q: Tensor | None = None,
+    e: Tensor | None = None,
+    bound: float | None = None,
     batch_sizes: Tensor | None = None,
     reverse: bool = False,
     backend: str | None = None,
 ) -> Tensor:
-    """The Elman recurrence over a whole sequence.
+    """The Elman recurrence over a whole sequence, plain or between gates.
 
         h_t = f(a_t + h_{t-1} Wᵀ)
+        h_t = e_t ⊙ h_{t-1} + g_t ⊙ f(a_t + (q_t ⊙ h_{t-1}) Wᵀ)
 
     Args:
         a: what the input says, x_t W_ihᵀ + b: (L, N, H), or packed (rows, H). With groups
             (L, N, G, H) or (rows, G, H).
         weight_hh: W, (H, H) in (out, in) order; with groups (G, H, H).
         h_0: the state before each row's first step, (N, H) or (N, G, H).
-        nonlinearity: f, one of "tanh", "relu", "identity".
+        nonlinearity: f, a name from `elman.ops.NONLINEARITIES`; or a function of a tensor,
+            which the plain loop serves, whatever the backend, and torch differentiates.
+        g, q, e: gates in the shape of `a`. Default: g = q = 1, and e = 1 - g, so that with no g
+            there is none.
+        bound: z is held within ±bound before f is taken. Default: none.
         batch_sizes: rows at each step when packed, never increasing: 1-D int64 on the CPU,
             as in `torch.nn.utils.rnn.PackedSequence`. Rows of `h_0` beyond the first of
             them have length zero. Default: dense.
@@ -59,9 +69,17 @@ def scan(
     >>> scan(a, W, h_0, "relu")[-1, 0]
     tensor([1., 1., 1.])
     """
-    if nonlinearity not in reference.NONLINEARITIES:
-        known = ", ".join(map(repr, reference.NONLINEARITIES))
-        raise ValueError(f"nonlinearity should be one of {known}, got {nonlinearity!r}")
+    check_nonlinearity(nonlinearity, bound)
+    if (
+        g is not None
+        or q is not None
+        or e is not None
+        or bound is not None
+        or callable(nonlinearity)
+    ):
+        return _gated(
+            a, weight_hh, h_0, g, q, e, nonlinearity, bound, batch_sizes, reverse, backend
+        )
     with _autocast_done(a, weight_hh, h_0) as (a, weight_hh, h_0):
         check_tensors({"a": a, "weight_hh": weight_hh, "h_0": h_0})
         check_batch_sizes(batch_sizes, a, h_0)
@@ -71,6 +89,33 @@ def scan(
         if chosen == OPERATORS and not transformed():
             return operators.scan(a, weight_hh, h_0, nonlinearity, batch_sizes, reverse)
         return run_scan(a, weight_hh, h_0, nonlinearity, batch_sizes, reverse, chosen)
+
+
+def _gated(
+    a: Tensor,
+    weight_hh: Tensor,
+    h_0: Tensor,
+    g: Tensor | None,
+    q: Tensor | None,
+    e: Tensor | None,
+    nonlinearity: Nonlinearity,
+    bound: float | None,
+    batch_sizes: Tensor | None,
+    reverse: bool,
+    backend: str | None,
+) -> Tensor:
+    with _autocast_done(a, weight_hh, h_0, g, q, e) as (a, weight_hh, h_0, g, q, e):
+        check_tensors({"a": a, "weight_hh": weight_hh, "h_0": h_0, "g": g, "q": q, "e": e})
+        check_batch_sizes(batch_sizes, a, h_0)
+        if e is None and g is not None:
+            e = 1 - g
+        chosen = _chosen(a, backend)
+        gates, time = (g, q, e), (batch_sizes, reverse)
+        if chosen is None or callable(nonlinearity):
+            return reference.gated_scan(a, weight_hh, h_0, nonlinearity, *gates, bound, *time)[0]
+        if chosen == OPERATORS and not transformed():
+            return operators.gated_scan(a, weight_hh, h_0, nonlinearity, *gates, bound, *time)[0]
+        return run_gated_scan(a, weight_hh, h_0, *gates, nonlinearity, bound, *time, chosen)[0]
 
 
 def linear_scan(

@@ -11,32 +11,52 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.nn import functional
 
 from elman.ops import cpu, onnx, operators
+from elman.ops.activations import NUMBERS, Nonlinearity
 from elman.ops.check import check_batch_sizes
-from elman.ops.doors import autocast, scan, traced, transformed
-from elman.ops.layout import ended
-from elman.ops.select import asked_for, select
+from elman.ops.composed import (
+    Kind,
+    check_devices,
+    composed,
+    differentiable,
+    in_one_piece,
+    stamp_of,
+    to_be_transformed,
+)
+from elman.ops.doors import autocast, transformed
+from elman.ops.gated_layer import gated_layer
+from elman.ops.gates import Gates
+from elman.ops.norm import Norm
+from elman.ops.select import asked_for
 
 
 def layer(
     x: Tensor,
     h_0: Tensor,
     weights: Sequence[Sequence[Tensor]],
-    nonlinearity: str = "tanh",
+    nonlinearity: Nonlinearity = "tanh",
     batch_sizes: Tensor | None = None,
+    gates: Sequence[Gates] = (),
+    bound: float | None = None,
+    norms: Sequence[Norm] = (),
 ) -> tuple[Tensor, Tensor]:
-    """One layer, in one direction or both.
+    """One layer, in one direction or both, plain or between gates.
 
         h_t = f(x_t W_ihᵀ + b_ih + h_{t-1} W_hhᵀ + b_hh)
+        h_t = e_t ⊙ h' + g_t ⊙ f(x_t W_ihᵀ + b_ih + (q_t ⊙ h') W_hhᵀ + b_hh),  h' = r_t ⊙ h_{t-1}
 
     Args:
         x: (L, N, H_in), or packed (rows, H_in).
         h_0: (D, N, H).
         weights: for each direction weight_ih (H, H_in), weight_hh (H, H) and, or not, bias_ih
             and bias_hh (H,). The second direction runs from the end.
-        nonlinearity, batch_sizes: as in `scan`.
+        nonlinearity, batch_sizes, bound: as in `scan`.
+        gates: of each direction, as in `elman.ops.gates`. Default: none.
+        norms: of each direction, as in `elman.ops.norm`: f sees its argument normalised. The CPU
+            kernels have it and its gradients; with any other backend, under a transform, and for
+            derivatives of derivatives it is the plain loop that runs, differentiated by torch.
+            Default: none.
 
     Returns:
         output: h_t of every t, the directions side by side, (L, N, D·H) or (rows, D·H).
@@ -47,6 +67,8 @@ def layer(
     >>> output.shape, h_n
     (torch.Size([3, 1, 2]), tensor([[[1., 1.]]]))
     """
+    if gates or norms or bound is not None or callable(nonlinearity):
+        return gated_layer(x, h_0, weights, nonlinearity, batch_sizes, gates, bound, norms)
     if torch.compiler.is_compiling():
         return _for_a_graph(x, h_0, weights, nonlinearity, batch_sizes)
     if batch_sizes is not None:
@@ -54,25 +76,12 @@ def layer(
     flat = [tensor for direction in weights for tensor in direction]
     tensors = (x, h_0, *flat)
     bias = len(weights[0]) == 4
-    if not _in_one_piece(tensors):
-        _check_devices(tensors)
-        return _composed(x, h_0, weights, nonlinearity, batch_sizes)
+    if not in_one_piece(tensors):
+        check_devices(tensors)
+        return composed(Kind(nonlinearity, bias), x, h_0, weights, (), batch_sizes)
     if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
         return Layer.apply(nonlinearity, batch_sizes, bias, x, h_0, *flat)
     return cpu.layer(x, h_0, flat, bias, nonlinearity, batch_sizes)
-
-
-def _in_one_piece(tensors: tuple[Tensor, ...]) -> bool:
-    """Whether the kernels' own layer serves: a plain call, in a dtype they have."""
-    x = tensors[0]
-    return (
-        x.dtype in cpu.OWN
-        and all(t.is_cpu for t in tensors)
-        and not torch.is_autocast_enabled("cpu")
-        and not transformed()
-        and not traced()
-        and select(x.device, x.dtype).backend == "cpu"
-    )
 
 
 def _for_a_graph(
@@ -86,52 +95,13 @@ def _for_a_graph(
     if onnx.exporting():
         return onnx.layer(x, h_0, weights, nonlinearity, batch_sizes)
     if x.dtype not in cpu.OWN or autocast(x) or transformed() or asked_for():
-        return _composed(x, h_0, weights, nonlinearity, batch_sizes)
+        kind = Kind(nonlinearity, len(weights[0]) == 4)
+        return composed(kind, x, h_0, weights, (), batch_sizes)
     flat = [tensor for direction in weights for tensor in direction]
-    bias, number = len(weights[0]) == 4, cpu.NUMBERS[nonlinearity]
+    bias, number = len(weights[0]) == 4, NUMBERS[nonlinearity]
     output, h_n = torch.ops.elman.layer.default(x, h_0, flat, bias, number, batch_sizes)
     # its rule saved the output; the caller's is free to be written in
     return output.clone() if output.requires_grad else output, h_n
-
-
-def _batched(bar: Tensor | None) -> bool:
-    """Whether it is many gradients at once, in the way of torch.autograd.grad's is_grads_batched.
-
-    The layer's operator has no rule for that; torch runs a scan's for one after another.
-    """
-    return bar is not None and torch._C._functorch.is_legacy_batchedtensor(bar)
-
-
-def _check_devices(tensors: tuple[Tensor, ...]) -> None:
-    """Torch's products let some mixtures through."""
-    x = tensors[0]
-    for t in tensors[1:]:
-        if t.device != x.device:
-            raise RuntimeError(
-                f"the input is on {x.device} but a weight or h_0 on {t.device}; move one of them"
-            )
-
-
-def _composed(
-    x: Tensor,
-    h_0: Tensor,
-    weights: Sequence[Sequence[Tensor]],
-    nonlinearity: str,
-    batch_sizes: Tensor | None,
-) -> tuple[Tensor, Tensor]:
-    outputs, last = [], []
-    for direction, (weight_ih, weight_hh, *biases) in enumerate(weights):
-        initial, reverse = h_0[direction], direction == 1
-        a = functional.linear(x, weight_ih, biases[0] + biases[1] if biases else None)
-        h = scan(a, weight_hh, initial, nonlinearity, batch_sizes=batch_sizes, reverse=reverse)
-        outputs.append(h)
-        last.append(ended(h, initial.to(h.dtype), batch_sizes, reverse))
-    if len(outputs) > 1:
-        return torch.cat(outputs, -1), torch.stack(last)
-    (output,) = outputs
-    # the rules saved the scan's own states; the caller's are free to be written in
-    kept = output.requires_grad or transformed()  # vmap hides that a gradient is wanted outside it
-    return output.clone() if kept else output, torch.stack(last)
 
 
 class Layer(Function):
@@ -151,12 +121,10 @@ class Layer(Function):
         ctx.set_materialize_grads(False)
         ctx.kind = nonlinearity, bias
         # The caller may write in the output, as in torch's. So its states are saved under a
-        # version counter of their own, beside a tensor without numbers that has the output's:
-        # if that has moved on, the states are computed again. (What is written past the counter,
-        # through .data or NumPy, it cannot see.)
+        # version counter of their own, beside a stamp: if that has moved on, the states are
+        # computed again. (What is written past it, through .data or NumPy, it cannot see.)
         ctx.save_for_backward(x, h_0, output.data, batch_sizes, *weights)
-        ctx.stamp = output.detach()
-        ctx.stamp.data = output.new_empty(0)
+        ctx.stamp = stamp_of(output)
         ctx.version = ctx.stamp._version
         return output, h_n
 
@@ -206,10 +174,9 @@ def _gradients(
     if output_bar is None and h_n_bar is None:
         return [None] * len(wants)
     x, h_0, output, batch_sizes, weights = saved
-    batched = _batched(output_bar) or _batched(h_n_bar)
-    if torch.is_grad_enabled() or batched or transformed():  # to be transformed themselves
-        tensors = [x, h_0, *weights]
-        return _differentiable(kind, tensors, batch_sizes, output_bar, h_n_bar, wants)
+    if to_be_transformed(output_bar, h_n_bar):
+        tensors, bars = [x, h_0, *weights], (output_bar, h_n_bar)
+        return differentiable(Kind(*kind), tensors, lambda _: ([], []), batch_sizes, bars, wants)
     wants_x, wants_h_0, *wants_weights = wants
     wanted = wants_x, wants_h_0, any(wants_weights)
     x_bar, h_0_bar, *weight_bars = cpu.layer_backward(
@@ -217,32 +184,3 @@ def _gradients(
     )
     bars = x_bar if wants_x else None, h_0_bar if wants_h_0 else None
     return [*bars, *(weight_bars if wanted[2] else [None] * len(weights))]
-
-
-def _differentiable(
-    kind: tuple[str, bool],
-    tensors: list[Tensor],
-    batch_sizes: Tensor | None,
-    output_bar: Tensor | None,
-    h_n_bar: Tensor | None,
-    wants: Sequence[bool],
-) -> list[Tensor | None]:
-    """The gradients once more, as the layer composed of scans has them."""
-    nonlinearity, bias = kind
-    onward = torch.is_grad_enabled()
-    with torch.enable_grad():
-        aliases = [t.view_as(t) for t in tensors]  # so that no hook of the caller's runs in here
-        x, h_0, *flat = aliases
-        weights = operators.directions(flat, bias)
-        results = _composed(x, h_0, weights, nonlinearity, batch_sizes)
-    given = [
-        (r, bar) for r, bar in zip(results, (output_bar, h_n_bar), strict=True) if bar is not None
-    ]
-    wanted = [a for a, wants_a in zip(aliases, wants, strict=True) if wants_a]
-    found = iter(
-        torch.autograd.grad(
-            [r for r, _ in given], wanted, [bar for _, bar in given],
-            create_graph=onward, allow_unused=True,
-        )
-    )  # fmt: skip
-    return [next(found) if wants_one else None for wants_one in wants]

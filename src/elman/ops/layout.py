@@ -139,6 +139,14 @@ def row_shape(x: Tensor, batch_sizes: Tensor | None) -> torch.Size:
     return x.shape[2:] if batch_sizes is None else x.shape[1:]
 
 
+def lying_as(x: Tensor) -> Tensor:
+    """A tensor of x's shape with its rows in memory as those of x, yet without numbers."""
+    if x.dim() == 3 and (x.shape[2] <= 1 or x.stride(2) == 1) and x.stride(0) < x.stride(1):
+        flipped = x.transpose(0, 1)
+        return flipped.new_empty(flipped.shape).transpose(0, 1)
+    return x.new_empty(x.shape)
+
+
 def edge(batch_sizes: Tensor, rows: int, last: bool) -> tuple[Tensor, Tensor]:
     """Which rows have any steps, and where the earliest or the last of each lies; both (rows,)."""
     row = torch.arange(rows, device=batch_sizes.device)  # which a default device need not be
@@ -149,16 +157,21 @@ def edge(batch_sizes: Tensor, rows: int, last: bool) -> tuple[Tensor, Tensor]:
     return lengths > 0, torch.where(lengths > 0, place, 0)
 
 
+def rows_of(batch_sizes: Tensor, rows: int) -> tuple[Tensor, Tensor]:
+    """Of each of the packed rows its step, and which row of the batch it is; both (rows,)."""
+    offset = batch_sizes.cumsum(0) - batch_sizes  # of each step its first row
+    steps = torch.arange(len(batch_sizes), device=batch_sizes.device)
+    step = torch.repeat_interleave(steps, batch_sizes, output_size=rows)
+    return step, torch.arange(rows, device=batch_sizes.device) - offset[step]
+
+
 def _before(batch_sizes: Tensor, rows: int, reverse: bool) -> tuple[Tensor, Tensor, Tensor]:
     """Of each of the packed rows whether it begins there, else where the scan comes from; its row.
 
     Nothing here has a size that depends on what is in batch_sizes, so a compiler can follow.
     """
-    offset = batch_sizes.cumsum(0) - batch_sizes  # of each step its first row
-    here = batch_sizes.device
-    steps = torch.arange(len(batch_sizes), device=here)
-    step = torch.repeat_interleave(steps, batch_sizes, output_size=rows)
-    row = torch.arange(rows, device=here) - offset[step]
+    offset = batch_sizes.cumsum(0) - batch_sizes
+    step, row = rows_of(batch_sizes, rows)
     if reverse:
         size = torch.cat([batch_sizes[1:], batch_sizes.new_zeros(1)])  # of the step after
         return row >= size[step], (offset + batch_sizes)[step] + row, row

@@ -11,10 +11,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from elman.ops import cpu
+from elman.ops.activations import NUMBERS
 
-#: ONNX's names for the nonlinearities; Affine is αz + β.
-_ACTIVATIONS = {"tanh": "Tanh", "relu": "Relu", "identity": "Affine"}
+#: ONNX's names for the nonlinearities it has, with their α and β where they have any.
+ACTIVATIONS: dict[str, tuple[str, float | None, float | None]] = {
+    "tanh": ("Tanh", None, None),
+    "relu": ("Relu", None, None),
+    "identity": ("Affine", 1.0, 0.0),  # αz + β
+    "sigmoid": ("Sigmoid", None, None),
+    "hardsigmoid": ("HardSigmoid", 1 / 6, 0.5),  # αz + β, within 0 and 1
+    "leaky_relu": ("LeakyRelu", 0.01, None),
+    "elu": ("Elu", 1.0, None),
+    "softsign": ("Softsign", None, None),
+    "softplus": ("Softplus", None, None),
+}
 _DTYPES = (torch.float32, torch.float64, torch.float16)  # bfloat16 came with opset 22
 
 
@@ -129,7 +139,7 @@ def _translated(
 
     pairs = zip(weights[2::each], weights[3::each], strict=True) if bias else ()
     B = stacked([op.Concat(*pair, axis=0) for pair in pairs]) if bias else None
-    (name,) = (name for name, number in cpu.NUMBERS.items() if number == nonlinearity)
+    (name,) = (name for name, number in NUMBERS.items() if number == nonlinearity)
     Y, h_n = op.RNN(
         x, stacked(weights[::each]), stacked(weights[1::each]), B, None, h_0,
         **_attributes(name, D, H),
@@ -140,13 +150,21 @@ def _translated(
 
 def _attributes(nonlinearity: str, D: int, H: int) -> dict[str, Any]:
     """The node's attributes, for `symbolic_multi_out` and onnxscript alike."""
+    if nonlinearity not in ACTIVATIONS:
+        raise ValueError(
+            f"ONNX's RNN should get one of {', '.join(ACTIVATIONS)}, got {nonlinearity!r}, which "
+            "it does not have"
+        )
+    name, alpha, beta = ACTIVATIONS[nonlinearity]
     found: dict[str, Any] = {
         "hidden_size": H,
         "direction": "bidirectional" if D == 2 else "forward",
-        "activations": [_ACTIVATIONS[nonlinearity]] * D,
+        "activations": [name] * D,
     }
-    if nonlinearity == "identity":
-        found |= {"activation_alpha": [1.0] * D, "activation_beta": [0.0] * D}
+    if alpha is not None:
+        found["activation_alpha"] = [alpha] * D
+    if beta is not None:
+        found["activation_beta"] = [beta] * D
     return found
 
 

@@ -7,15 +7,14 @@ Rows of unequal length come packed, as in `torch.nn.utils.rnn.PackedSequence`: `
 first. A row begins at its own first step, in whichever direction the loop runs.
 """
 
-import torch
 from torch import Tensor
 
+from elman.ops.activations import NONLINEARITIES
+from elman.ops.between import gated_scan as gated_scan
 from elman.ops.layout import continued, in_order, joined, product, scaled
 
-NONLINEARITIES = {"tanh": torch.tanh, "relu": torch.relu, "identity": torch.clone}
 
-
-def serves(device: torch.device, dtype: torch.dtype) -> None:
+def serves(device: object, dtype: object) -> None:
     """The equation serves every device and dtype."""
 
 
