@@ -15,12 +15,17 @@ if TYPE_CHECKING:
     from elman import models as models
     from elman import nn as nn
     from elman import ops as ops
-    from elman.nn import RNN, RNNCell, Stream, convert, unconvert
+    from elman import view as view
+    from elman.nn import RNN, Dynamics, RNNCell, Stateful, Stream, Wiring, convert, unconvert
     from elman.tasks import Classifier, Forecaster, Generator, load
+    from elman.view.diagnose import diagnose
 
 _HOMES = {
     "RNN": "elman.nn",
     "RNNCell": "elman.nn",
+    "Dynamics": "elman.nn",
+    "Wiring": "elman.nn",
+    "Stateful": "elman.nn.stateful",
     "Stream": "elman.nn",
     "convert": "elman.nn",
     "unconvert": "elman.nn",
@@ -28,18 +33,23 @@ _HOMES = {
     "Forecaster": "elman.tasks",
     "Generator": "elman.tasks",
     "load": "elman.tasks",
+    "diagnose": "elman.view.diagnose",
 }
-_ROOMS = ("models", "nn", "ops")
+_ROOMS = ("models", "nn", "ops", "view")
 
 __all__ = [
     "RNN",
     "Classifier",
+    "Dynamics",
     "Forecaster",
     "Generator",
     "RNNCell",
+    "Stateful",
     "Stream",
+    "Wiring",
     "__version__",
     "convert",
+    "diagnose",
     "load",
     "unconvert",
     *_ROOMS,

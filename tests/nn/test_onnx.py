@@ -25,6 +25,9 @@ NETWORKS = {
     "identity, both ways": {"nonlinearity": "identity", "bidirectional": True},
     "relu, rows first": {"nonlinearity": "relu", "batch_first": True},
     "rows first, both ways": {"batch_first": True, "bidirectional": True, "bias": False},
+} | {
+    f"{f}, both ways": {"nonlinearity": f, "bidirectional": True}
+    for f in ("sigmoid", "hardsigmoid", "leaky_relu", "elu", "softsign", "softplus")
 }
 
 
@@ -50,6 +53,13 @@ def test_the_runtime_agrees_at_any_length_and_batch(network, given):
         assert exported.shapes["hx"] == [D * layers, "N", 4]
     for L, N in NEVER_TRACED:
         assert exported.distance(**inputs(L, N)) <= NEAR
+
+
+@pytest.mark.parametrize("f", ["hardtanh", "selu"])
+def test_what_onnx_does_not_have_is_said(f):
+    with pytest.raises(torch.onnx.OnnxExporterError) as caught:
+        Exported(elman.RNN(3, 4, nonlinearity=f), input=(torch.randn(5, 2, 3), {}))
+    assert f"got {f!r}, which it does not have" in str(caught.value.__cause__)
 
 
 @pytest.mark.parametrize("given", [False, True], ids=["from zero", "hx given"])

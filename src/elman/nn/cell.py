@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from elman.ops.reference import NONLINEARITIES
+from elman.ops.activations import NONLINEARITIES
 
 
 class RNNCell(nn.Module):

@@ -5,8 +5,9 @@ from typing import Any
 from torch import nn
 from torch.nn.utils import parametrize
 
+from elman.nn.arguments import MODES, OF_TORCH
 from elman.nn.cell import RNNCell
-from elman.nn.rnn import MODES, RNN
+from elman.nn.rnn import RNN
 
 _TO_ELMAN: dict[type, type] = {nn.RNN: RNN, nn.RNNCell: RNNCell}
 _TO_TORCH: dict[type, type] = {ours: torchs for torchs, ours in _TO_ELMAN.items()}
@@ -49,7 +50,8 @@ def unconvert(model: nn.Module) -> int:
         How many modules were swapped.
 
     Raises:
-        ValueError: a module has a nonlinearity that torch does not; nothing is swapped then.
+        ValueError: a module has what torch's has not, a nonlinearity, dynamics or a wiring;
+            nothing is swapped then.
 
     >>> model = nn.Sequential(RNN(3, 4))
     >>> unconvert(model), model
@@ -59,9 +61,17 @@ def unconvert(model: nn.Module) -> int:
     """
     _check_module(model)
     for name, module in model.named_modules():
-        if _kind(module) in _TO_TORCH and module.nonlinearity == "identity":
-            where = name or "the model itself"
-            raise ValueError(f"{where}: torch.nn has no RNN with nonlinearity='identity'")
+        if _kind(module) not in _TO_TORCH:
+            continue
+        where = name or "the model itself"
+        if module.nonlinearity not in OF_TORCH:
+            f = module.nonlinearity
+            raise ValueError(f"{where}: torch.nn has no RNN with nonlinearity={f!r}")
+        for what in ("dynamics", "wiring", "checkpoint_every"):
+            if getattr(module, what, None) is not None:
+                raise ValueError(
+                    f"{where}: torch.nn has no RNN with {what}={getattr(module, what)}"
+                )
     return _swap(model, _TO_TORCH, _settle_as_torch)
 
 

@@ -55,13 +55,16 @@ class Packing(NamedTuple):
         return rows.index_copy(0, self.place.to(data.device), data).unflatten(0, padded)
 
 
-def packing(lengths: Tensor, L: int, batch_first: bool = False) -> Packing:
+def packing(
+    lengths: Tensor, L: int, batch_first: bool = False, starts: Tensor | None = None
+) -> Packing:
     """How to pack a padded batch.
 
     Args:
         lengths: steps of each row, integers (N,), checked.
         L: steps of the padded batch.
         batch_first: whether it is (N, L, ...) instead of (L, N, ...).
+        starts: where each row begins if rows lie one after another without padding, (N,).
 
     >>> packing(torch.tensor([1, 3, 0]), 4).batch_sizes
     tensor([2, 1, 1, 0])
@@ -72,7 +75,16 @@ def packing(lengths: Tensor, L: int, batch_first: bool = False) -> Packing:
     live = torch.arange(L, device="cpu")[:, None] < lengths[order]  # (L, N)
     t, row = live.nonzero(as_tuple=True)
     row = order[row]
+    if starts is not None:
+        return Packing(starts.cpu()[row] + t, live.sum(1), order)
     return Packing(row * L + t if batch_first else t * N + row, live.sum(1), order)
+
+
+def all_whole(lengths: Tensor, L: int) -> bool:
+    """Whether every row has all L steps, so that there is nothing to pack; unknown in a graph."""
+    if torch.compiler.is_compiling():
+        return False
+    return len(lengths) > 0 and int(lengths.min()) == L
 
 
 def check_lengths(lengths: Tensor, N: int, L: int) -> None:

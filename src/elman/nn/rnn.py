@@ -1,12 +1,9 @@
 """The layer: `RNN`, in the place of torch.nn.RNN."""
 
 import functools
-import math
-import numbers
 import operator
-import warnings
 from collections.abc import Callable
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 import torch
 from torch import Tensor, nn
@@ -14,12 +11,14 @@ from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 from torch.utils.hooks import RemovableHandle
 
-from elman.nn.lengths import Lengths, as_lengths, check_lengths, packing
+from elman.nn import parameters
+from elman.nn.arguments import MODES, OF_TORCH, check_arguments, check_extensions
+from elman.nn.dynamics import Dynamics
+from elman.nn.lengths import Lengths, all_whole, as_lengths, check_lengths, packing
+from elman.nn.wiring import PLAIN, Wiring
 from elman.ops import layer as run_layer
 from elman.ops import onnx
-
-#: The nonlinearities and the names torch gives the modes; identity is elman's own.
-MODES = {"tanh": "RNN_TANH", "relu": "RNN_RELU", "identity": "RNN_IDENTITY"}
+from elman.ops.activations import Nonlinearity
 
 
 class RNN(nn.Module):
@@ -34,8 +33,9 @@ class RNN(nn.Module):
         input_size: H_in, features of x at each step.
         hidden_size: H_out, units of the hidden state h.
         num_layers: layers, each reading the states of the one below. Default: 1.
-        nonlinearity: f, "tanh", "relu" or "identity" (the last is not in torch.nn.RNN).
-            Default: "tanh".
+        nonlinearity: f, "tanh" or "relu"; and, not in torch.nn.RNN, any other of
+            `elman.ops.NONLINEARITIES`, or a function of a tensor, which runs in a plain loop over
+            torch's operators and says so. Default: "tanh".
         bias: whether b_ih and b_hh are there. Default: True.
         batch_first: whether input and output are (N, L, ...) instead of (L, N, ...); h_0,
             h_n and unbatched input are as without. Default: False.
@@ -43,15 +43,27 @@ class RNN(nn.Module):
             training. Default: 0.
         bidirectional: whether a second direction reads from the end. Default: False.
         device, dtype: of the parameters.
+        dynamics: not in torch.nn.RNN, as all that follows: what a step does besides, a leak for
+            example; see `elman.Dynamics`. Default: None.
+        wiring: how the layers are put together; see `elman.Wiring`. Default: None.
+        checkpoint_every: keep the states of every so many steps alone, and compute the others
+            once more in the backward pass; for one direction. Default: None, keep all.
 
     Call with:
         input: (L, H_in) unbatched, (L, N, H_in), (N, L, H_in) with `batch_first`, or a
-            `PackedSequence`, its rows sorted by length or not. L = 0 and N = 0 are allowed.
-        hx: h_0, (D·num_layers, N, H_out), or (D·num_layers, H_out) for unbatched input.
-            Default: zeros.
+            `PackedSequence`, its rows sorted by length or not. L = 0 and N = 0 are allowed. Or,
+            not in torch.nn.RNN, a nested tensor (N, j, H_in) of layout torch.jagged.
+        hx: h_0, (D·num_layers, N, H_out), or (D·num_layers, H_out) for unbatched input; with
+            layers of different sizes (D, N, H_out) of each. Default: zeros.
         lengths: not in torch.nn.RNN: of padded 3-D input, how many steps each row has, integers
             (N,) from 0 to L in any order, a tensor or a list. What lies beyond is never read.
             Default: all L.
+        mask: not in torch.nn.RNN: of padded input, bools (L, N), or (N, L) with `batch_first`,
+            or (L,), False in a gap, where the state is held and the input not read. Default: none.
+        reset: not in torch.nn.RNN: bools as those, True where something new begins: the state
+            before that step is set to zero, and the other direction ends there. Default: none.
+        states: not in torch.nn.RNN: "output", "all" for the outputs of all layers, the lowest
+            first, or "last" for h_n alone, with None in the output's place. Default: "output".
 
     Returns:
         output: the last layer's h_t at every t, shaped as the input with D·H_out at the end;
@@ -80,20 +92,24 @@ class RNN(nn.Module):
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
-        nonlinearity: str = "tanh",
+        nonlinearity: Nonlinearity = "tanh",
         bias: bool = True,
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
         device: Any = None,
         dtype: torch.dtype | None = None,
+        *,
+        dynamics: Dynamics | None = None,
+        wiring: Wiring | None = None,
+        checkpoint_every: int | None = None,
         **unknown: Any,
     ) -> None:
         if "proj_size" in unknown:
             raise ValueError("proj_size is an argument of LSTM only, not of RNN; leave it out")
         if unknown:
             raise TypeError(f"RNN got an unexpected keyword argument {next(iter(unknown))!r}")
-        _check_arguments(
+        check_arguments(
             input_size, hidden_size, num_layers, nonlinearity,
             {"bias": bias, "batch_first": batch_first, "bidirectional": bidirectional}, dropout,
         )  # fmt: skip
@@ -107,26 +123,62 @@ class RNN(nn.Module):
         self.dropout = float(dropout)
         self.bidirectional = bidirectional
         self.proj_size = 0
+        self._extend(dynamics, wiring, checkpoint_every)
         #: For each layer and direction the names of its parameters, in torch's order.
         self._all_weights: list[list[str]] = []
-        self._create_parameters(device, dtype)
+        parameters.create(self, device, dtype)
         self.reset_parameters()
 
-    def _create_parameters(self, device: Any, dtype: torch.dtype | None) -> None:
-        for layer in range(self.num_layers):
-            for suffix in ("", "_reverse")[: self._num_directions]:
-                below = self.hidden_size * self._num_directions if layer else self.input_size
-                shapes: dict[str, tuple[int, ...]] = {
-                    "weight_ih": (self.hidden_size, below),
-                    "weight_hh": (self.hidden_size, self.hidden_size),
-                }
-                if self.bias:
-                    shapes |= {"bias_ih": (self.hidden_size,), "bias_hh": (self.hidden_size,)}
-                names = [f"{name}_l{layer}{suffix}" for name in shapes]
-                for name, shape in zip(names, shapes.values(), strict=True):
-                    parameter = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
-                    self.register_parameter(name, parameter)
-                self._all_weights.append(names)
+    #: A layer that `elman.convert` made has none of these.
+    dynamics: Dynamics | None = None
+    wiring: Wiring | None = None
+    checkpoint_every: int | None = None
+
+    def _extend(
+        self, dynamics: Dynamics | None, wiring: Wiring | None, checkpoint_every: int | None
+    ) -> None:
+        check_extensions(dynamics, wiring, checkpoint_every)
+        self.dynamics, self.wiring = dynamics, wiring
+        self.wiring_or_plain.check(
+            self.num_layers, self.hidden_size, self.bidirectional, bool(self.bias)
+        )
+        backward = self.bidirectional or self.wiring_or_plain.reverse
+        if checkpoint_every is not None and backward:
+            raise ValueError(
+                "checkpoint_every goes forward only: a direction that reads from the end would "
+                "need the parts that are not there yet"
+            )
+        self.checkpoint_every = checkpoint_every
+
+    @property
+    def plain_in_eval(self) -> bool:
+        """Whether the layer does in eval mode what torch.nn.RNN does."""
+        return self.wiring is None and (self.dynamics is None or self.dynamics.plain_in_eval)
+
+    @property
+    def wiring_or_plain(self) -> Wiring:
+        """How the layers are put together: as torch does where nothing else was said."""
+        return self.wiring or PLAIN
+
+    @property
+    def dynamics_or_plain(self) -> Dynamics:
+        """What a step does besides: nothing where nothing was said."""
+        return self.dynamics or Dynamics()
+
+    @property
+    def hidden_sizes(self) -> tuple[int, ...]:
+        """H_out of each layer."""
+        sizes = self.wiring_or_plain.hidden_sizes
+        return tuple(sizes) if sizes is not None else (self.hidden_size,) * self.num_layers
+
+    def width_above(self, layer: int) -> int:
+        """Features of a layer's output."""
+        both = self.bidirectional and self.wiring_or_plain.merge == "concat"
+        return self.hidden_sizes[layer] * (2 if both else 1)
+
+    def width_below(self, layer: int) -> int:
+        """Features of a layer's input."""
+        return self.width_above(layer - 1) if layer else self.input_size
 
     @property
     def _num_directions(self) -> int:
@@ -135,7 +187,8 @@ class RNN(nn.Module):
     @property
     def mode(self) -> str:
         """The nonlinearity under torch's name for it, "RNN_TANH" or "RNN_RELU"."""
-        return MODES[self.nonlinearity]
+        f = self.nonlinearity
+        return MODES[f] if isinstance(f, str) else f"RNN_{getattr(f, '__name__', repr(f)).upper()}"
 
     @property
     def all_weights(self) -> list[list[nn.Parameter]]:
@@ -143,10 +196,8 @@ class RNN(nn.Module):
         return [[getattr(self, name) for name in names] for names in self._all_weights]
 
     def reset_parameters(self) -> None:
-        """Draw every parameter anew, uniform in ±1/√hidden_size."""
-        bound = 1.0 / math.sqrt(self.hidden_size)
-        for parameter in self.parameters():
-            nn.init.uniform_(parameter, -bound, bound)
+        """Draw every weight and bias anew, uniform in ±1/√H_out; the others to where they begin."""
+        parameters.reset(self)
 
     def flatten_parameters(self) -> None:
         """Nothing to do: the parameters are read where they lie. Here for torch's callers."""
@@ -167,8 +218,8 @@ class RNN(nn.Module):
         parts = [f"{self.input_size}, {self.hidden_size}"]
         if self.num_layers != 1:
             parts.append(f"num_layers={self.num_layers}")
-        if self.nonlinearity == "identity":  # torch prints no nonlinearity
-            parts.append("nonlinearity=identity")
+        if self.nonlinearity not in OF_TORCH:  # torch prints no nonlinearity
+            parts.append(f"nonlinearity={self.nonlinearity}")
         if self.bias is not True:
             parts.append(f"bias={self.bias}")
         if self.batch_first is not False:
@@ -177,12 +228,27 @@ class RNN(nn.Module):
             parts.append(f"dropout={self.dropout}")
         if self.bidirectional is not False:
             parts.append(f"bidirectional={self.bidirectional}")
+        for name in ("dynamics", "wiring", "checkpoint_every"):
+            if getattr(self, name) is not None:
+                parts.append(f"{name}={getattr(self, name)}")
         return ", ".join(parts)
 
     @overload
     def forward(
-        self, input: Tensor, hx: Tensor | None = None, *, lengths: Lengths | None = None
+        self,
+        input: Tensor,
+        hx: Tensor | None = None,
+        *,
+        lengths: Lengths | None = None,
+        mask: Tensor | None = None,
+        reset: Tensor | None = None,
+        states: Literal["output"] = "output",
     ) -> tuple[Tensor, Tensor]: ...
+    @overload
+    def forward(
+        self, input: Any, hx: Any = None, *, lengths: Any = None, mask: Any = None,
+        reset: Any = None, states: str,
+    ) -> tuple[Any, Any]: ...  # fmt: skip
     @overload
     def forward(
         self, input: PackedSequence, hx: Tensor | None = None
@@ -193,8 +259,23 @@ class RNN(nn.Module):
         hx: Tensor | None = None,
         *,
         lengths: Lengths | None = None,
+        mask: Tensor | None = None,
+        reset: Tensor | None = None,
+        states: str = "output",
     ) -> Any:
         """Run the layers over `input` from the state `hx`; shapes under the class."""
+        if (
+            (self.dynamics is not None and (self.training or not self.dynamics.plain_in_eval))
+            or self.wiring is not None
+            or self.checkpoint_every is not None
+            or mask is not None
+            or reset is not None
+            or states != "output"
+            or (isinstance(input, Tensor) and input.is_nested)
+        ):
+            from elman.nn import extended  # a plain layer does without
+
+            return extended.forward(self, input, hx, lengths, mask, reset, states)
         if lengths is not None:
             return self._forward_padded(input, hx, as_lengths(lengths))
         if isinstance(input, PackedSequence):
@@ -223,6 +304,8 @@ class RNN(nn.Module):
         if onnx.exporting():  # its node reads padded input
             return self._forward_node(x, hx, lengths)
         check_lengths(lengths, N, L)
+        if all_whole(lengths, L):
+            return self.forward(x, hx)
         plan = packing(lengths, L, self.batch_first)
         packed, h_n = self._forward_packed(plan.pack(x), hx)
         return plan.pad(packed.data, x.shape[:2]), h_n
@@ -312,38 +395,3 @@ class RNN(nn.Module):
             raise RuntimeError(
                 f"RNN: hx is {hx.dtype} but input is {x.dtype}; convert it with hx.to({x.dtype})"
             )
-
-
-def _check_arguments(
-    input_size: object,
-    hidden_size: object,
-    num_layers: object,
-    nonlinearity: object,
-    flags: dict[str, object],
-    dropout: object,
-) -> None:
-    if not isinstance(nonlinearity, str) or nonlinearity not in MODES:
-        known = ", ".join(map(repr, MODES))
-        raise ValueError(f"nonlinearity should be one of {known}, got {nonlinearity!r}")
-    float(dropout)  # type: ignore[arg-type]  # TypeError for what is no number, as torch
-    number = isinstance(dropout, numbers.Number) and not isinstance(dropout, bool)
-    if not number or not 0 <= dropout <= 1:  # type: ignore[operator]
-        raise ValueError(f"dropout should be a number in [0, 1], a probability, got {dropout!r}")
-    if dropout and num_layers == 1:
-        warnings.warn(
-            "dropout acts on the outputs of every layer but the last, so with num_layers=1 "
-            f"dropout={dropout} does nothing",
-            stacklevel=3,
-        )
-    for name, flag in flags.items():
-        if not isinstance(flag, bool):
-            raise TypeError(f"{name} should be a bool, got {type(flag).__name__}")
-    for name, size in (
-        ("input_size", input_size),
-        ("hidden_size", hidden_size),
-        ("num_layers", operator.index(num_layers)),  # type: ignore[arg-type]
-    ):
-        if not isinstance(size, int):
-            raise TypeError(f"{name} should be an int, got {type(size).__name__}")
-        if size <= 0:
-            raise ValueError(f"{name} should be greater than zero, got {size}")

@@ -11,7 +11,7 @@ from torch.nn import functional
 from elman.nn.cell import RNNCell
 from elman.nn.rnn import RNN
 from elman.ops import cpu
-from elman.ops.reference import NONLINEARITIES
+from elman.ops.activations import NONLINEARITIES, NUMBERS
 
 _Layer = tuple[Tensor, Tensor | None, Tensor]  # weight_ih (H, K), weight_hh (H, H), bias (H,)
 
@@ -72,7 +72,7 @@ class Stream:
         pointers = [None if t is None else t.data_ptr() for layer in self._layers for t in layer]
         sizes = [self._layers[0][0].shape[1], *(layer[0].shape[0] for layer in self._layers)]
         self._handle = library.elman_stream_open(
-            self._dtype == torch.float64, self._N, cpu.NUMBERS[self._nonlinearity],
+            self._dtype == torch.float64, self._N, NUMBERS[self._nonlinearity],
             len(self._layers), (ctypes.c_int64 * len(sizes))(*sizes),
             (ctypes.c_void_p * len(pointers))(*pointers),
         )  # fmt: skip
@@ -191,6 +191,12 @@ def _layers_of(rnn: nn.Module) -> tuple[list[_Layer], str]:
                 "a Stream goes forward only: a second direction would read from the end, which "
                 "live data does not have"
             )
+        for what in ("dynamics", "wiring"):
+            if getattr(rnn, what, None) is not None:
+                raise ValueError(
+                    f"a Stream runs plain layers, got an RNN with {what}={getattr(rnn, what)}; "
+                    "call the RNN itself with L = 1, and hand its state on"
+                )
         weights = rnn.all_weights
     elif isinstance(rnn, (RNNCell, nn.RNNCell)):
         names = ["weight_ih", "weight_hh", *(["bias_ih", "bias_hh"] if rnn.bias else [])]
@@ -201,6 +207,8 @@ def _layers_of(rnn: nn.Module) -> tuple[list[_Layer], str]:
     for weight_ih, weight_hh, *biases in weights:
         bias = sum(biases, weight_ih.new_zeros(weight_ih.shape[0]))
         layers.append((_own(weight_ih), _own(weight_hh), _own(bias)))
+    if rnn.nonlinearity not in NONLINEARITIES:
+        raise ValueError(f"a Stream has no kernel for nonlinearity={rnn.nonlinearity!r}")
     return layers, str(rnn.nonlinearity)
 
 

@@ -1,0 +1,273 @@
+"""Dynamics, wiring, flags and states against the same by hand: values and every gradient.
+
+Tolerance: L · layers · (H + 8) roundings in a state, over at most L·N rows in a gradient's sum, as
+in tests/ops/test_agreement.py; no weight grows anything, so nothing is larger than a few tens.
+"""
+
+import pytest
+import torch
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+import elman
+from elman import Dynamics, Wiring
+from tests.nn.by_hand import by_hand
+from tests.tolerances import distance, worst
+
+L, N, K, H = 6, 4, 3, 4
+UNITS = (0.2, 0.5, 0.9, 1.0)
+LAYERS = {
+    "plain": {},
+    "leak": {"dynamics": Dynamics(leak=0.3)},
+    "leak of each unit": {"dynamics": Dynamics(leak=UNITS)},
+    "leak learned, two layers, both ways": {
+        "dynamics": Dynamics(leak=0.4, learn_leak=True), "num_layers": 2, "bidirectional": True,
+    },
+    "zoneout in the mean": {"dynamics": Dynamics(zoneout=0.2, leak=0.5)},
+    "clip": {"dynamics": Dynamics(clip=0.4)},
+    "clip, sigmoid, leak, both ways": {
+        "dynamics": Dynamics(clip=0.5, leak=0.7), "nonlinearity": "sigmoid", "bidirectional": True,
+    },
+    "layer norm": {"dynamics": Dynamics(layer_norm=True)},
+    "layer norm, leak, two layers, both ways": {
+        "dynamics": Dynamics(layer_norm=True, leak=0.6), "num_layers": 2, "bidirectional": True,
+    },
+    "softplus, no bias": {"nonlinearity": "softplus", "bias": False},
+    "a function": {"nonlinearity": torch.sin, "dynamics": Dynamics(leak=0.5)},
+    "sizes": {"num_layers": 3, "wiring": Wiring(hidden_sizes=(5, 2, 4))},
+    "sizes, both ways, learned h_0": {
+        "num_layers": 2, "bidirectional": True,
+        "wiring": Wiring(hidden_sizes=(5, 4), learn_h_0=True),
+    },
+    "residual": {"num_layers": 3, "wiring": Wiring(residual=True), "dynamics": Dynamics(leak=0.5)},
+    "sum, residual": {
+        "num_layers": 2, "bidirectional": True, "wiring": Wiring(merge="sum", residual=True),
+    },
+    "mean, one bias": {"bidirectional": True, "wiring": Wiring(merge="mean", one_bias=True)},
+    "reverse": {"num_layers": 2, "wiring": Wiring(reverse=True), "dynamics": Dynamics(leak=0.5)},
+}  # fmt: skip
+every_layer = pytest.mark.parametrize("arguments", LAYERS.values(), ids=LAYERS)
+
+
+def made(arguments, **more):
+    """A layer whose weights grow nothing, with numbers of its own wherever there are any."""
+    torch.manual_seed(0)
+    rnn = elman.RNN(K, H, dtype=torch.float64, **arguments, **more)
+    for name, parameter in rnn.named_parameters():
+        if not name.startswith("weight"):
+            torch.nn.init.uniform_(parameter, -1, 1)
+    return rnn.eval()
+
+
+def flags():
+    torch.manual_seed(1)
+    return torch.rand(L, N) < 0.7, torch.rand(L, N) < 0.3
+
+
+CALLS = {
+    "dense": {},
+    "lengths": {"lengths": [3, 0, 6, 1]},
+    "mask": {"mask": flags()[0]},
+    "reset": {"reset": flags()[1]},
+    "all": {"lengths": [3, 0, 6, 5], "mask": flags()[0], "reset": flags()[1]},
+}
+
+
+def states_of(rnn):
+    D = 2 if rnn.bidirectional else 1
+    return [torch.randn(D, N, size, dtype=torch.float64, requires_grad=True)
+            for size in rnn.hidden_sizes]  # fmt: skip
+
+
+def as_hx(rnn, h_0):
+    return tuple(h_0) if len(set(rnn.hidden_sizes)) > 1 else torch.cat(h_0)
+
+
+def by_layer(rnn, h_n):
+    return h_n if isinstance(h_n, tuple) else h_n.split(2 if rnn.bidirectional else 1)
+
+
+def gradients(results, to):
+    torch.manual_seed(2)
+    bars = [torch.rand_like(r) * 2 - 1 for r in results]
+    return torch.autograd.grad(results, to, bars, allow_unused=True, materialize_grads=True)
+
+
+def same(got, want, layers):
+    allowed = worst(L * layers * (H + 8) * L * N, 100)
+    for k, (one, other) in enumerate(zip(got, want, strict=True)):
+        assert distance(one, other) <= allowed, k
+
+
+@every_layer
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+@pytest.mark.filterwarnings("ignore:nonlinearity=:UserWarning")
+def test_values_and_gradients_are_those_by_hand(arguments, call):
+    rnn = made(arguments)
+    x = torch.randn(L, N, K, dtype=torch.float64, requires_grad=True)
+    h_0 = states_of(rnn)
+    outputs, h_n = rnn(x, as_hx(rnn, h_0), **call, states="all")
+    want, last = by_hand(rnn, x, h_0, **call)
+    got = [*outputs, *by_layer(rnn, h_n)]
+    to = [x, *h_0, *rnn.parameters()]
+    same(got, [*want, *last], len(want))
+    same(gradients(got, to), gradients([*want, *last], to), len(want))
+
+
+@every_layer
+@pytest.mark.filterwarnings("ignore:nonlinearity=:UserWarning")
+def test_every_form_of_input_says_the_same(arguments):
+    """Batch first, unbatched, packed, and the states asked for, all without a first state."""
+    if arguments.get("dynamics") == Dynamics(zoneout=0.2, leak=0.5):
+        arguments = {**arguments, "num_layers": 2}
+    rnn, first = made(arguments), made(arguments, batch_first=True)
+    x = torch.randn(L, N, K, dtype=torch.float64)
+    mask, reset = flags()
+    call = {} if rnn.wiring is not None and rnn.wiring.learn_h_0 else {"reset": reset}
+    call["mask"] = mask
+    every, h_n = rnn(x, states="all", **call)
+    output, again = rnn(x, **call)
+    assert torch.equal(output, every[-1])
+    none, last = rnn(x, states="last", **call)
+    assert none is None
+    turned = {name: t.T for name, t in call.items()}
+    by_rows, _ = first(x.transpose(0, 1), **turned)
+    for one, other, third in zip(*(by_layer(rnn, h) for h in (h_n, again, last)), strict=True):
+        assert torch.equal(one, other)
+        assert torch.equal(one, third)
+    assert torch.equal(by_rows.transpose(0, 1), output)
+    single, _ = rnn(x[:, 1], **{name: t[:, 1] for name, t in call.items()})
+    torch.testing.assert_close(single, output[:, 1], rtol=1e-12, atol=1e-12)
+    lengths = torch.tensor([3, 1, 6, 5])
+    padded, h_n = rnn(x, lengths=lengths)
+    packed, h_packed = rnn(pack_padded_sequence(x, lengths, enforce_sorted=False))
+    assert torch.equal(pad_packed_sequence(packed)[0], padded)
+    for one, other in zip(by_layer(rnn, h_n), by_layer(rnn, h_packed), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_what_lies_in_a_gap_is_never_read():
+    rnn = made({"num_layers": 2, "bidirectional": True})
+    mask, _ = flags()
+    x = torch.randn(L, N, K, dtype=torch.float64)
+    spoiled = torch.where(mask[..., None], x, torch.nan).requires_grad_()
+    output, h_n = rnn(spoiled, mask=mask)
+    assert torch.equal(output, rnn(x, mask=mask)[0])
+    (output.sum() + h_n.sum()).backward()
+    assert torch.equal(spoiled.grad[~mask], torch.zeros(int((~mask).sum()), K).double())
+    assert all(p.grad.isfinite().all() for p in rnn.parameters())
+
+
+def test_documents_in_one_row_are_read_as_if_alone():
+    rnn = made({"num_layers": 2, "bidirectional": True})
+    x = torch.randn(L, 1, K, dtype=torch.float64)
+    reset = torch.zeros(L, 1, dtype=torch.bool)
+    reset[0] = reset[4] = True
+    output, h_n = rnn(x, reset=reset)
+    for part in (slice(0, 4), slice(4, None)):
+        torch.testing.assert_close(output[part], rnn(x[part])[0], rtol=1e-12, atol=1e-12)
+    D = 2
+    forward, backward = rnn(x[4:])[1], rnn(x[:4])[1]  # each direction ends in a document of its own
+    torch.testing.assert_close(h_n[0::D], forward[0::D], rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(h_n[1::D], backward[1::D], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (4, 0), (0, 0)], ids=str)
+@pytest.mark.parametrize("states", ["output", "all", "last"])
+def test_no_steps_and_no_rows(shape, states):
+    steps, rows = shape
+    rnn = made({"num_layers": 2, "dynamics": Dynamics(leak=0.5), "bidirectional": True})
+    x = torch.randn(*shape, K, dtype=torch.float64)
+    h_0 = torch.randn(4, rows, H, dtype=torch.float64)
+    mask = torch.ones(shape, dtype=torch.bool)
+    output, h_n = rnn(x, h_0, lengths=[steps] * rows, mask=mask, reset=~mask, states=states)
+    assert torch.equal(h_n, h_0)
+    if states == "output":
+        assert output.shape == (*shape, 2 * H)
+
+
+def test_nested_rows_in_and_out():
+    rnn = made({"num_layers": 2, "bidirectional": True, "dynamics": Dynamics(leak=0.5)})
+    rows = [torch.randn(n, K, dtype=torch.float64) for n in (3, 0, 5)]
+    x = torch.nested.nested_tensor(rows, layout=torch.jagged, requires_grad=True)
+    output, h_n = rnn(x)
+    assert output.is_nested
+    for k, (row, got) in enumerate(zip(rows, output.unbind(), strict=True)):
+        want, last = rnn(row)
+        torch.testing.assert_close(got, want, rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(h_n[:, k], last, rtol=1e-12, atol=1e-12)
+    output.values().square().sum().backward()
+    leaves = [row.requires_grad_() for row in rows]
+    sum(rnn(row)[0].square().sum() for row in leaves).backward()
+    for got, row in zip(x.grad.unbind(), leaves, strict=True):
+        torch.testing.assert_close(got, row.grad, rtol=1e-10, atol=1e-12)
+    every, _ = rnn(x, states="all")
+    assert [layer.is_nested for layer in every] == [True, True]
+    assert rnn(x, states="last")[0] is None
+
+
+def test_what_was_said_is_printed_and_travels():
+    import copy
+
+    rnn = made({"num_layers": 2, "dynamics": Dynamics(leak=0.5, learn_leak=True),
+                "wiring": Wiring(hidden_sizes=(6, H), learn_h_0=True)})  # fmt: skip
+    assert "leak=0.5" in repr(rnn)
+    assert "hidden_sizes=(6, 4)" in repr(rnn)
+    x = torch.randn(L, N, K, dtype=torch.float64)
+    twin = elman.RNN(K, H, 2, dtype=torch.float64, dynamics=rnn.dynamics, wiring=rnn.wiring)
+    twin.load_state_dict(rnn.state_dict())
+    for other in (twin, copy.deepcopy(rnn)):
+        assert torch.equal(other(x)[0], rnn(x)[0])
+    rnn.reset_parameters()
+    torch.testing.assert_close(rnn.leak_logit_l0, torch.zeros(6, dtype=torch.float64))
+    assert torch.equal(rnn.h_0_l1, torch.zeros(1, H, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("backend", ["aten", "reference"])
+def test_every_backend_says_the_same(backend):
+    from elman.ops import use_backend
+
+    rnn = made({"bidirectional": True, "dynamics": Dynamics(leak=UNITS, clip=0.8)})
+    x = torch.randn(L, N, K, dtype=torch.float64, requires_grad=True)
+    call, to = CALLS["all"], [x, *rnn.parameters()]
+    ours = rnn(x, **call)
+    with use_backend(backend):
+        theirs = rnn(x, **call)
+    same([*ours, *gradients(ours, to)], [*theirs, *gradients(theirs, to)], 1)
+
+
+def test_compiled_in_one_graph():
+    rnn = made({"num_layers": 2, "bidirectional": True, "dynamics": Dynamics(leak=0.5, clip=1.0),
+                "wiring": Wiring(merge="mean", residual=True)})  # fmt: skip
+    compiled = torch.compile(rnn, fullgraph=True)
+    x = torch.randn(L, N, K, dtype=torch.float64, requires_grad=True)
+    mask, reset = flags()
+    to = [x, *rnn.parameters()]
+    ours, theirs = (f(x, mask=mask, reset=reset) for f in (compiled, rnn))
+    same([*ours, *gradients(ours, to)], [*theirs, *gradients(theirs, to)], 2)
+
+
+def test_under_vmap_and_twice_differentiated():
+    from torch.func import functional_call, grad, jvp, vmap
+
+    rnn = made({"dynamics": Dynamics(leak=0.4, learn_leak=True), "bidirectional": True})
+    weights = {n: p.detach() for n, p in rnn.named_parameters()}
+    x = torch.randn(L, N, K, dtype=torch.float64)
+
+    def loss(weights, row):
+        return functional_call(rnn, weights, (row,))[0].square().sum()
+
+    each = vmap(grad(loss), (None, 1))(weights, x)
+    for n in range(N):
+        alone = grad(loss)(weights, x[:, n])
+        for name, g in alone.items():
+            torch.testing.assert_close(each[name][n], g, rtol=1e-9, atol=1e-12)
+    tangents = {n: torch.randn_like(w) for n, w in weights.items()}
+    _, along = jvp(lambda w: grad(loss)(w, x[:, 0]), (weights,), (tangents,))
+    step = 1e-6
+    ahead, behind = (
+        grad(loss)({n: w + s * tangents[n] for n, w in weights.items()}, x[:, 0])
+        for s in (step, -step)
+    )
+    for name in weights:  # a central difference is right to step² and eps/step
+        torch.testing.assert_close(along[name], (ahead[name] - behind[name]) / (2 * step),
+                                   rtol=1e-6, atol=1e-7)  # fmt: skip
