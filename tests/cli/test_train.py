@@ -12,7 +12,8 @@ from elman import Classifier
 from elman.cli.train import classify
 
 FILES = [
-    "README.md", "checkpoint", "config.json", "metrics.jsonl", "model.safetensors", "vocab.json",
+    "README.md", "checkpoint", "config.json", "metrics.jsonl", "model.safetensors", "report.html",
+    "report.json", "vocab.json",
 ]  # fmt: skip
 
 
@@ -102,7 +103,7 @@ def test_the_defaults_are_those_of_the_classifier():
         for name, parameter in inspect.signature(classify).parameters.items()
         if names.get(name, name) in of_class
     }
-    assert len(of_command) == 16
+    assert len(of_command) == 20
     assert of_command == {name: of_class[name] for name in of_command}
 
 

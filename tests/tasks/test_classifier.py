@@ -184,7 +184,8 @@ def test_every_parameter_matters(data, small):
         "embedding_size": 5, "hidden_size": 5, "num_layers": 2, "nonlinearity": "relu",
         "bidirectional": True, "dropout": 0.4, "token_dropout": 0.3, "epochs": 2, "batch_size": 7,
         "lr": 0.001, "weight_decay": 0.9, "label_smoothing": 0.3, "clip": 0.01, "validation": 0.4,
-        "random_state": 9, "level": "word", "init": "torch",
+        "random_state": 9, "level": "word", "init": "torch", "leak": 0.5, "zoneout": 0.3,
+        "recurrent_dropout": 0.3, "layer_norm": True,
     }  # fmt: skip
     assert changes.keys() | {"patience", "device", "encoder"} == Classifier().get_params().keys()
     texts = [f"{text} word" for text in data[0]]
@@ -198,7 +199,7 @@ def test_the_recurrent_weights_begin_as_they_are_told_to(data, small):
     """With a rate too small to move them."""
     still = small | {"lr": 1e-12, "epochs": 1, "num_layers": 2, "bidirectional": True}
     begun = {}
-    for init in ("torch", "orthogonal", "identity"):
+    for init in ("torch", "orthogonal", "identity", "critical", "integrator"):
         model = Classifier(**still, init=init).fit(*data)
         assert model.settings_.init == init
         begun[init] = {n: t for n, t in model.model_.rnn.state_dict().items() if "weight_hh" in n}
@@ -209,6 +210,10 @@ def test_the_recurrent_weights_begin_as_they_are_told_to(data, small):
     for weight in begun["orthogonal"].values():
         assert torch.allclose(weight @ weight.T, eye, atol=1e-5)
         assert not torch.allclose(weight, eye, atol=0.1)
+    for weight in begun["critical"].values():
+        assert abs(torch.linalg.eigvals(weight).abs().max() - 1) < 1e-4
+    for weight in begun["integrator"].values():
+        assert torch.allclose(weight[:, 4:], eye[:, 4:], atol=1e-6)
     for weight in begun["torch"].values():  # uniform in 1/sqrt(H), so none of the two
         assert weight.abs().max() <= 8**-0.5
         assert not torch.allclose(weight @ weight.T, eye, atol=0.1)

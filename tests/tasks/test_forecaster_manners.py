@@ -14,8 +14,7 @@ from elman import Forecaster
 from elman.data import read_series, read_table
 from elman.errors import DataError, SettingError, TrainingError
 from elman.tasks.forecast.files import train_on_series
-from elman.tasks.forecast.forecaster import least_rows
-from elman.tasks.forecast.inputs import as_series
+from elman.tasks.forecast.inputs import as_series, least_rows
 
 QUICK = {"horizon": 2, "epochs": 3, "hidden_size": 4, "chunk": 16, "lr": 0.01}
 
@@ -109,6 +108,7 @@ OTHER = {
     "horizon": 3, "season": 4, "hidden_size": 5, "num_layers": 2, "nonlinearity": "relu",
     "init": "identity", "chunk": 5, "epochs": 1, "batch_size": 1, "lr": 0.002,
     "weight_decay": 0.5, "clip": 1e-3, "validation": 0.4, "random_state": 1,
+    "leak": 0.5, "zoneout": 0.3, "recurrent_dropout": 0.3, "layer_norm": True,
 }  # fmt: skip
 
 

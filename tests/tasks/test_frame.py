@@ -7,7 +7,7 @@ import torch
 from elman.tasks.forecast.frame import Frame, input_size
 from elman.tasks.forecast.lesson import new_network
 from elman.tasks.forecast.naive import followed, naive, seasonal_naive
-from elman.tasks.settings import ForecasterSettings
+from elman.tasks.settings import SINCE, ForecasterSettings
 
 SEASONS = [[1], [2], [7], [1, 1], [3, 1], [4, 9]]
 
@@ -21,7 +21,7 @@ def settings(**changes):
         "hidden_size": 4, "num_layers": 1, "nonlinearity": "tanh", "dropout": 0.0,
         "init": "orthogonal", "epochs": 1, "batch_size": 32, "lr": 0.01, "weight_decay": 0.0,
         "clip": 1.0, "patience": 1, "validation": 0.15, "random_state": 0, "device": "cpu",
-        "horizon": 5, "season": None, "chunk": 32, "coverage": 0.9,
+        "horizon": 5, "season": None, "chunk": 32, "coverage": 0.9, **SINCE,
     }  # fmt: skip
     return ForecasterSettings(**(known | changes))
 

@@ -78,7 +78,8 @@ OTHER = {
     "max_vocab": 5, "embedding_size": 9, "hidden_size": 17, "num_layers": 2,
     "nonlinearity": "relu", "dropout": 0.3, "token_dropout": 0.5, "init": "identity", "chunk": 5,
     "epochs": 2, "batch_size": 1, "lr": 0.01, "weight_decay": 0.9, "clip": 0.01,
-    "validation": 0.2, "random_state": 1,
+    "validation": 0.2, "random_state": 1, "leak": 0.5, "zoneout": 0.3, "recurrent_dropout": 0.3,
+    "layer_norm": True,
 }  # fmt: skip
 
 

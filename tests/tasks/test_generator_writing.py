@@ -159,7 +159,7 @@ def test_unknown_arguments(writer):
         "embedding_size": [0, 1.5],
         "hidden_size": [0, 10**6],
         "num_layers": [0, 65],
-        "nonlinearity": ["sigmoid"],
+        "nonlinearity": ["swish"],
         "dropout": [1.0, -0.1],
         "token_dropout": [1.0, -0.1],
         "init": ["zeros"],

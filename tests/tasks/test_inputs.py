@@ -11,7 +11,7 @@ from elman.errors import DataError, SettingError
 BAD_SETTINGS = [
     ("embedding_size", 0), ("embedding_size", 2**40), ("hidden_size", -1), ("hidden_size", 1.5),
     ("hidden_size", "128"), ("hidden_size", True), ("num_layers", 0), ("num_layers", 1000),
-    ("num_layers", None), ("nonlinearity", "sigmoid"), ("nonlinearity", None),
+    ("num_layers", None), ("nonlinearity", "swish"), ("nonlinearity", None),
     ("bidirectional", 1), ("bidirectional", "yes"), ("dropout", 1.0), ("dropout", -0.1),
     ("dropout", math.nan), ("dropout", "0.5"), ("token_dropout", 1), ("token_dropout", "0"),
     ("epochs", 0), ("epochs", 2.0), ("batch_size", 0), ("lr", 0), ("lr", math.inf),

@@ -96,7 +96,7 @@ def killed(tmp_path):
     def run(older):
         driver = subprocess.run(
             [sys.executable, "-W", "ignore", "-c", DRIVER, str(tmp_path), older],
-            capture_output=True, text=True, check=False, timeout=120,
+            capture_output=True, text=True, check=False, timeout=300,
         )  # fmt: skip
         assert driver.returncode == 0, driver.stderr
         results = json.loads(driver.stdout)

@@ -13,7 +13,10 @@ from elman import Classifier
 from elman.errors import RunDirectoryError
 from elman.tasks.newrun import new_run
 
-FILES = ["README.md", "config.json", "metrics.jsonl", "model.safetensors", "vocab.json"]
+FILES = [
+    "README.md", "config.json", "metrics.jsonl", "model.safetensors", "report.html", "report.json",
+    "vocab.json",
+]  # fmt: skip
 
 
 def names(directory):
@@ -43,7 +46,7 @@ def test_loading_in_another_process(fitted, saved, data):
     assert json.loads(child.stdout) == fitted.predict_proba(data[0]).tolist()
 
 
-def test_the_five_files(saved, fitted, contents):
+def test_the_seven_files(saved, fitted, contents):
     assert names(saved) == FILES
     assert names(saved.parent) == ["run"]
     config = json.loads((saved / "config.json").read_text("utf-8"))
@@ -85,7 +88,7 @@ def test_facts_of_ones_own_are_kept(data, small, tmp_path):
 
 def test_only_predict_is_needed_after_moving_the_directory(saved, tmp_path, fitted):
     moved = saved.rename(tmp_path / "elsewhere")
-    for name in ("README.md", "metrics.jsonl"):
+    for name in ("README.md", "metrics.jsonl", "report.html", "report.json"):
         (moved / name).unlink()
     loaded = Classifier.load(moved)
     assert (loaded.predict_proba(["头痛发"]) == fitted.predict_proba(["头痛发"])).all()

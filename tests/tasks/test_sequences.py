@@ -94,7 +94,8 @@ def test_it_is_saved_and_loaded(fitted, tmp_path):
     asked, _ = waves(10, seed=3)
     saved = fitted.save(tmp_path / "run")
     assert {path.name for path in saved.iterdir()} == {
-        "README.md", "config.json", "metrics.jsonl", "model.safetensors", "scaling.json",
+        "README.md", "config.json", "metrics.jsonl", "model.safetensors", "report.html",
+        "report.json", "scaling.json",
     }  # fmt: skip
     page = (saved / "README.md").read_text("utf-8")
     assert "Reads sequences of numbers and answers `fast` or `slow`" in page

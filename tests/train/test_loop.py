@@ -287,3 +287,47 @@ def test_the_same_seed_gives_the_same_bits():
     assert len({record["loss"] for record in first.records}) == 10
     assert all(torch.equal(weights[name], again[name]) for name in weights)
     assert trained(seed=1)[0].records != first.records
+
+
+class Recurrent(PointLesson):
+    """A point beside recurrent layers that stay as they are."""
+
+    def __init__(self, model):
+        super().__init__(model)
+        torch.manual_seed(4)
+        model.deep = nn.RNN(2, 3, num_layers=2, bidirectional=True)
+        model.cell = nn.RNNCell(2, 3)
+        model.other = nn.LSTM(2, 3)  # its weights hold four matrices: no radius
+        nn.utils.parametrizations.orthogonal(model.cell, "weight_hh")
+
+    def loss(self, network, batch):
+        return self.model.w * 1.0 + sum(p.sum() for p in self.model.deep.parameters()), 1
+
+    def notes(self, epoch):
+        return {"sample": f"after {epoch}", "eval": not self.model.training}
+
+
+def test_the_spectral_radius_and_notes_of_each_epoch():
+    model, seen = Point(), []
+
+    def report(progress):
+        if progress.record is not None:
+            seen.append(
+                {
+                    f"deep.{name}": np.abs(np.linalg.eigvals(p.detach().double().numpy())).max()
+                    for name, p in model.deep.named_parameters()
+                    if "weight_hh" in name
+                }
+            )
+
+    history = train(Recurrent(model), replace(PLAN, epochs=2, judge_first=True), report=report)
+    before, *records = history.records
+    assert [r["sample"] for r in history.records] == ["after 0", "after 1", "after 2"]
+    assert all(r["eval"] for r in history.records)
+    assert before["spectral_radius"].keys() == records[0]["spectral_radius"].keys()
+    for record, expected in zip(records, seen, strict=True):
+        radii = dict(record["spectral_radius"])
+        assert radii.pop("cell.weight_hh") == pytest.approx(1.0, abs=1e-6)
+        assert radii == pytest.approx(expected, rel=1e-9)
+    assert len(expected) == 4
+    assert "spectral_radius" not in run(Point(), epochs=1).records[0]

@@ -40,6 +40,12 @@ EncoderPlace = Annotated[
 Out = Annotated[
     Path | None, typer.Option(metavar="DIR", help="The run directory. [default: runs/FILE]")
 ]
+Log = Annotated[
+    Literal["tensorboard"] | None,
+    typer.Option(
+        help='Log each epoch to OUT.tensorboard as it goes (extra "tensorboard"). [default: none]'
+    ),
+]
 Resume = Annotated[
     bool,
     typer.Option("--resume", help="Go on with the training that lies in --out, if there is one."),
@@ -49,9 +55,23 @@ HoldOut = Annotated[
 ]
 HiddenSize = Annotated[int, typer.Option(min=1, help="Units of the RNN.")]
 NumLayers = Annotated[int, typer.Option(min=1, help="Layers of the RNN.")]
-Nonlinearity = Annotated[Literal["tanh", "relu", "identity"], typer.Option(help="Of the RNN.")]
+Nonlinearity = Annotated[
+    Literal[
+        "tanh", "relu", "identity", "sigmoid", "hardtanh", "hardsigmoid", "leaky_relu", "elu",
+        "selu", "softsign", "softplus",
+    ],
+    typer.Option(help="Of the RNN."),
+]  # fmt: skip
+Leak = Annotated[float, typer.Option(help="How much of a state is new at each step; 1: all.")]
+Zoneout = Annotated[float, typer.Option(help="Share of the states kept at a training step.")]
+RecurrentDropout = Annotated[
+    float, typer.Option(help="Share of the units hidden from the others for a whole sequence.")
+]
+LayerNorm = Annotated[
+    bool, typer.Option("--layer-norm", help="Normalise over the units before the nonlinearity.")
+]
 Init = Annotated[
-    Literal["torch", "orthogonal", "identity"],
+    Literal["torch", "orthogonal", "identity", "critical", "integrator"],
     typer.Option(help="How the recurrent weights begin."),
 ]
 Dropout = Annotated[float, typer.Option(help="On what is read, between layers, before the head.")]
@@ -88,3 +108,14 @@ def refuse(task: str, asked: Mapping[str, object]) -> None:
     for name, value in asked.items():
         if value:
             raise SettingError(f"--{name}: means nothing for a run of the task {task!r}")
+
+
+def refuse_without_file(asked: Mapping[str, object]) -> None:
+    """Options that say what to read of a file mean nothing where there is none.
+
+    Raises:
+        SettingError: one has a value.
+    """
+    for name, value in asked.items():
+        if value:
+            raise SettingError(f"--{name}: says what to read of a FILE; give one, or leave it out")

@@ -33,12 +33,17 @@ def classify(
     encoder: options.EncoderPlace = None,
     out: options.Out = None,
     resume: options.Resume = False,
+    log: options.Log = None,
     hold_out: options.HoldOut = 0.2,
     encoding: options.Encoding = "utf-8",
     embedding_size: options.EmbeddingSize = 64,
     hidden_size: options.HiddenSize = 128,
     num_layers: options.NumLayers = 1,
     nonlinearity: options.Nonlinearity = "tanh",
+    leak: options.Leak = 1.0,
+    zoneout: options.Zoneout = 0.0,
+    recurrent_dropout: options.RecurrentDropout = 0.0,
+    layer_norm: options.LayerNorm = False,
     bidirectional: Annotated[
         bool, typer.Option("--bidirectional", help="Read from the end too.")
     ] = False,
@@ -72,6 +77,10 @@ def classify(
         hidden_size=hidden_size,
         num_layers=num_layers,
         nonlinearity=nonlinearity,
+        leak=leak,
+        zoneout=zoneout,
+        recurrent_dropout=recurrent_dropout,
+        layer_norm=layer_norm,
         bidirectional=bidirectional,
         dropout=dropout,
         init=init,
@@ -83,7 +92,7 @@ def classify(
         random_state=seed,
         device=device,
     )
-    place = Place(out or Path("runs") / file.stem, resume, device, threads, deterministic)
+    place = Place(out or Path("runs") / file.stem, resume, device, threads, deterministic, log=log)
     run_classifier(model, read_table(file, encoding), columns, hold_out, place)
 
 

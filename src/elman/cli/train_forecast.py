@@ -32,6 +32,7 @@ def forecast(
     ] = None,
     out: options.Out = None,
     resume: options.Resume = False,
+    log: options.Log = None,
     hold_out: options.HoldOut = 0.2,
     encoding: options.Encoding = "utf-8",
     coverage: Annotated[
@@ -40,6 +41,10 @@ def forecast(
     hidden_size: options.HiddenSize = 32,
     num_layers: options.NumLayers = 1,
     nonlinearity: options.Nonlinearity = "tanh",
+    leak: options.Leak = 1.0,
+    zoneout: options.Zoneout = 0.0,
+    recurrent_dropout: options.RecurrentDropout = 0.0,
+    layer_norm: options.LayerNorm = False,
     bidirectional: options.Forward = False,
     dropout: options.Dropout = 0.0,
     init: options.Init = "orthogonal",
@@ -70,6 +75,10 @@ def forecast(
         hidden_size=hidden_size,
         num_layers=num_layers,
         nonlinearity=nonlinearity,
+        leak=leak,
+        zoneout=zoneout,
+        recurrent_dropout=recurrent_dropout,
+        layer_norm=layer_norm,
         dropout=dropout,
         init=init,
         chunk=chunk,
@@ -82,7 +91,7 @@ def forecast(
         random_state=seed,
         device=device,
     )
-    place = Place(out or Path("runs") / file.stem, resume, device, threads, deterministic)
+    place = Place(out or Path("runs") / file.stem, resume, device, threads, deterministic, log=log)
     run_forecaster(model, read_series(read_table(file, encoding), target, time), hold_out, place)
 
 

@@ -29,12 +29,17 @@ def generate(
     ] = None,
     out: options.Out = None,
     resume: options.Resume = False,
+    log: options.Log = None,
     hold_out: options.HoldOut = 0.1,
     encoding: options.Encoding = "utf-8",
     embedding_size: options.EmbeddingSize = 128,
     hidden_size: options.HiddenSize = 192,
     num_layers: options.NumLayers = 1,
     nonlinearity: options.Nonlinearity = "tanh",
+    leak: options.Leak = 1.0,
+    zoneout: options.Zoneout = 0.0,
+    recurrent_dropout: options.RecurrentDropout = 0.0,
+    layer_norm: options.LayerNorm = False,
     bidirectional: options.Forward = False,
     dropout: options.Dropout = 0.0,
     init: options.Init = "orthogonal",
@@ -66,6 +71,10 @@ def generate(
         hidden_size=hidden_size,
         num_layers=num_layers,
         nonlinearity=nonlinearity,
+        leak=leak,
+        zoneout=zoneout,
+        recurrent_dropout=recurrent_dropout,
+        layer_norm=layer_norm,
         dropout=dropout,
         init=init,
         chunk=chunk,
@@ -77,7 +86,7 @@ def generate(
         random_state=seed,
         device=device,
     )
-    place = Place(out or Path("runs") / file.stem, resume, device, threads, deterministic)
+    place = Place(out or Path("runs") / file.stem, resume, device, threads, deterministic, log=log)
     run_generator(model, read_text(file, encoding), hold_out, place)
 
 

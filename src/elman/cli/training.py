@@ -29,6 +29,7 @@ class Place:
         resume: go on with the training that lies there.
         device, threads, deterministic: of torch.
         again: how to go on after Ctrl-C, in words.
+        log: "tensorboard" to log there too, beside the run directory.
     """
 
     out: Path
@@ -37,6 +38,7 @@ class Place:
     threads: int = 1
     deterministic: bool = False
     again: str = "the same command with --resume goes on"
+    log: str | None = None
 
 
 @dataclass
@@ -46,21 +48,44 @@ class Training:
     place: Place
     run: "NewRun"
     interrupt: Interrupt
+    logged: Path | None = None
 
     @contextmanager
     def listening(self) -> "Iterator[dict[str, Any]]":
         """The arguments of `fit` that show how it goes and note where it stands."""
-        with training_progress() as show:
+        with training_progress() as show, self._logging() as note:
             yield {
-                "report": self._heeding(show),
+                "report": self._heeding(show, note),
                 "checkpoint": self.run.checkpoint,
                 "resume": self.run.resume or False,
             }
 
-    def _heeding(self, show: "Callable[[Progress], None]") -> "Report":
+    @contextmanager
+    def _logging(self) -> "Iterator[Callable[[Progress], object]]":
+        """What notes each epoch for TensorBoard, in the first process, if that is asked for."""
+        from elman.tasks.newrun import free_name
+        from elman.train.processes import rank
+        from elman.train.tensorboard import TensorBoard
+
+        if self.place.log is None or rank() > 0:
+            yield lambda progress: None
+            return
+        folder = self.run.target.with_name(f"{self.run.target.name}.tensorboard")
+        resumed = self.run.resume is not None
+        if folder.exists() and not resumed:  # of another training
+            folder.rename(free_name(folder))
+        with TensorBoard(folder, resumed) as log:
+            yield log
+        if log.began:
+            self.logged = folder
+
+    def _heeding(
+        self, show: "Callable[[Progress], None]", note: "Callable[[Progress], object]"
+    ) -> "Report":
         def report(progress: "Progress") -> bool:
             self.interrupt.deferred = True
             show(progress)
+            note(progress)
             return self.interrupt.asked
 
         return report
@@ -105,6 +130,8 @@ class Training:
                 "moved", f"the run that was there is now {out.with_name(self.run.moved_aside.name)}"
             )
         line("unchanged" if self.run.unchanged else "saved", str(out))
+        if self.logged is not None:
+            line("logged", f"tensorboard --logdir {out.with_name(self.logged.name)}")
         if self.interrupt.asked:
             # several processes note where they stand at the end of an epoch only
             begun = (self.run.target / "checkpoint").is_dir()
@@ -122,7 +149,10 @@ def training(place: Place) -> Iterator[Training]:
 
     from elman.tasks.newrun import replica, training_run
     from elman.train.processes import joined, rank, wait_for_all
+    from elman.train.tensorboard import check_installed
 
+    if place.log is not None:
+        check_installed()
     torch.set_num_threads(place.threads)
     if place.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from elman.nn import RNN
+from elman.nn import RNN, Dynamics
 from elman.nn.lengths import Lengths, as_lengths, check_lengths, packing
 from elman.ops import onnx
 
@@ -19,6 +19,7 @@ class SequenceClassifier(nn.Module):
         num_classes: C. Default: 2.
         vocab_size: if given, the input is token ids below it. Default: None, vectors.
         num_layers, nonlinearity, bidirectional: of the `elman.RNN`. Defaults: 1, "tanh", False.
+        dynamics: of the `elman.RNN`. Default: None.
         dropout: on the input, between layers and before the head. Default: 0.
 
     Token vectors of width 768, two classes, as for reviewing candidate medical entities:
@@ -43,6 +44,7 @@ class SequenceClassifier(nn.Module):
         vocab_size: int | None = None,
         num_layers: int = 1,
         nonlinearity: str = "tanh",
+        dynamics: Dynamics | None = None,
         bidirectional: bool = False,
         dropout: float = 0.0,
     ) -> None:
@@ -50,7 +52,8 @@ class SequenceClassifier(nn.Module):
         self.embedding = None if vocab_size is None else nn.Embedding(vocab_size, input_size)
         self.rnn = RNN(
             input_size, hidden_size, num_layers, nonlinearity, batch_first=True,
-            dropout=dropout if num_layers > 1 else 0.0, bidirectional=bidirectional,
+            dynamics=dynamics, bidirectional=bidirectional,
+            dropout=dropout if num_layers > 1 else 0.0,
         )  # fmt: skip
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(hidden_size * (2 if bidirectional else 1), num_classes)

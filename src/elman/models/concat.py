@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from elman.nn import RNN
-from elman.ops.reference import NONLINEARITIES
+from elman.ops.activations import NONLINEARITIES
 
 
 class ConcatRNN(nn.Module):

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional
 
-from elman.nn import RNN
+from elman.nn import RNN, Dynamics
 
 
 class LanguageModel(nn.Module):
@@ -14,6 +14,7 @@ class LanguageModel(nn.Module):
         embedding_size: numbers a token is given. Default: 64.
         hidden_size: units of the RNN. Default: 128.
         num_layers, nonlinearity: of the `elman.RNN`. Defaults: 1, "tanh".
+        dynamics: of the `elman.RNN`. Default: None.
         dropout: on the embeddings, between layers and before the head. Default: 0.
 
     >>> import torch
@@ -33,13 +34,14 @@ class LanguageModel(nn.Module):
         *,
         num_layers: int = 1,
         nonlinearity: str = "tanh",
+        dynamics: Dynamics | None = None,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocab_size, embedding_size)
         self.rnn = RNN(
             embedding_size, hidden_size, num_layers, nonlinearity, batch_first=True,
-            dropout=dropout if num_layers > 1 else 0.0,
+            dynamics=dynamics, dropout=dropout if num_layers > 1 else 0.0,
         )  # fmt: skip
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(hidden_size, vocab_size)

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from elman.nn import RNN
+from elman.nn import RNN, Dynamics
 
 
 class SequenceRegressor(nn.Module):
@@ -15,6 +15,7 @@ class SequenceRegressor(nn.Module):
         hidden_size: units of the RNN. Default: 32.
         output_size: numbers in y_t. Default: 1.
         num_layers, nonlinearity: of the `elman.RNN`. Defaults: 1, "tanh".
+        dynamics: of the `elman.RNN`. Default: None.
         dropout: between layers, so with one layer nowhere. Default: 0.
 
     >>> import torch
@@ -34,12 +35,13 @@ class SequenceRegressor(nn.Module):
         *,
         num_layers: int = 1,
         nonlinearity: str = "tanh",
+        dynamics: Dynamics | None = None,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.rnn = RNN(
             input_size, hidden_size, num_layers, nonlinearity, batch_first=True,
-            dropout=dropout if num_layers > 1 else 0.0,
+            dynamics=dynamics, dropout=dropout if num_layers > 1 else 0.0,
         )  # fmt: skip
         self.linear = nn.Linear(hidden_size, output_size)
 

@@ -21,6 +21,7 @@ from torch import nn
 
 from elman.errors import RunDirectoryError
 from elman.tasks.config import FORMAT_VERSION, RunConfig, first_problem, upgraded
+from elman.tasks.evidence import Evidence
 from elman.tasks.onnx.ports import Ports
 
 Config = TypeVar("Config", bound=RunConfig)
@@ -57,6 +58,14 @@ class Documents(ABC):
     @abstractmethod
     def records(self) -> list[dict[str, Any]]:
         """A record for each epoch; none where they are not kept."""
+
+    def evidence(self, kind: type[Evidence]) -> Evidence | None:
+        """What its report shows besides the records; None where that is not kept.
+
+        Args:
+            kind: of this model's task.
+        """
+        return None
 
     @abstractmethod
     def damaged(self, name: str, why: str) -> RunDirectoryError:

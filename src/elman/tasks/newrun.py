@@ -32,7 +32,8 @@ except ImportError:  # Windows: two trainings in one place are not noticed
 
 _FOLDER, _UNFINISHED, _LAST = "checkpoint", "unfinished.safetensors", "last.safetensors"
 _FILES = {  # of a run, but for config.json, which comes last and makes it one
-    "README.md", "metrics.jsonl", "model.safetensors", "scaling.json", "vocab.json",
+    "README.md", "metrics.jsonl", "model.safetensors", "report.html", "report.json",
+    "scaling.json", "vocab.json",
 }  # fmt: skip
 
 

@@ -37,7 +37,8 @@ def page(
         part = "" if history.stopped is None else f", stopped after step {history.stopped} of it"
         lines += [
             f"Trained to epoch {history.epochs}{part}; the weights are those of epoch "
-            f"{history.best_epoch}. Every epoch is a line of `metrics.jsonl`.",
+            f"{history.best_epoch}. Every epoch is a line of `metrics.jsonl`; `report.html` shows "
+            "them.",
             "",
         ]
     if config.about.command:

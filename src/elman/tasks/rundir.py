@@ -5,6 +5,8 @@
     scaling.json        the scale of the numbers a model of numbers knows
     model.safetensors   the weights
     metrics.jsonl       a line for each epoch
+    report.html         how it learned and how good it is, to look at
+    report.json         what that shows besides metrics.jsonl, where there is such
     checkpoint/         where the training stood at its end, to go on from
     README.md           what this is, how good it is, how to use it
 
@@ -20,12 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from elman.errors import RunDirectoryError
-from elman.tasks.config import RunConfig
+from elman.tasks.config import RunConfig, first_problem
 from elman.tasks.documents import (
     CONFIG,
     Documents,
@@ -35,10 +38,13 @@ from elman.tasks.documents import (
     packed,
     parsed,
 )
+from elman.tasks.evidence import Evidence
 from elman.tasks.newrun import unfinished
 from elman.tasks.onnx.ports import Ports
 
-_WEIGHTS, _METRICS = "model.safetensors", "metrics.jsonl"
+_WEIGHTS, _METRICS, _REPORT = "model.safetensors", "metrics.jsonl", "report.json"
+_REPORT_FORMAT = "elman report 1"
+_WITHOUT = "remove it: the model is whole without"
 
 
 def write_files(
@@ -47,7 +53,8 @@ def write_files(
     documents: dict[str, Any],
     weights: dict[str, Tensor],
     records: list[dict[str, Any]],
-    readme: str,
+    evidence: Evidence | None,
+    pages: dict[str, str],
 ) -> None:
     """Write the files of a run into a directory that is there and empty.
 
@@ -55,14 +62,17 @@ def write_files(
         directory: the place.
         config: goes to config.json, with the hashes of the files filled in.
         documents: what else was learned, as JSON under the names of the files: vocab.json, ...
-        weights, records: go to model.safetensors and metrics.jsonl.
-        readme: the page.
+        weights, records, evidence: go to model.safetensors, metrics.jsonl and report.json.
+        pages: to read, by the names of the files.
     """
     tensors = save({k: t.cpu().contiguous() for k, t in weights.items()})
     config.files = {_WEIGHTS: hashlib.sha256(tensors).hexdigest()}
     files = {_WEIGHTS: tensors, **packed(config, documents)}
     files[_METRICS] = "".join(as_json(record) for record in records).encode()
-    files["README.md"] = readme.encode()
+    if evidence is not None:
+        shown = {"format": _REPORT_FORMAT, "evidence": evidence.model_dump()}
+        files[_REPORT] = as_json(shown).encode()
+    files |= {name: page.encode() for name, page in pages.items()}
     for name, data in files.items():
         (directory / name).write_bytes(data)
 
@@ -135,9 +145,24 @@ class RunDirectory(Documents):
                 )
         return records
 
+    def evidence(self, kind: type[Evidence]) -> Evidence | None:
+        """What report.json holds; None if it is not there, as in older runs, or of a newer form."""
+        file = self.path / _REPORT
+        if not file.exists():
+            return None
+        raw = parsed(self, _REPORT, self.read(_REPORT), json.loads)
+        if not isinstance(raw, dict) or not isinstance(raw.get("format"), str):
+            raise damaged(file, "it should name its format", _WITHOUT)
+        if raw["format"] != _REPORT_FORMAT:
+            return None
+        try:
+            return kind.model_validate(raw.get("evidence"))
+        except ValidationError as error:
+            raise damaged(file, first_problem(error), _WITHOUT) from None
+
     def damaged(self, name: str, why: str) -> RunDirectoryError:
         """The error for a file of the run."""
-        return damaged(self.path / name, why)
+        return damaged(self.path / name, why, *([_WITHOUT] if name == _REPORT else []))
 
 
 def _check_there(path: Path) -> None:

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from elman.nn.dynamics import Dynamics
+from elman.ops.activations import NONLINEARITIES
 from elman.train import Plan
 
 Size = Annotated[int, Field(ge=1, le=16384, strict=True)]
@@ -23,6 +25,16 @@ def _known_device(name: str) -> str:
     return name
 
 
+def _known_nonlinearity(name: str) -> str:
+    if name not in NONLINEARITIES:
+        raise ValueError(f"should be one of {', '.join(NONLINEARITIES)}")
+    return name
+
+
+#: What runs say nothing of that were written before it could be set, and what it was then.
+SINCE = {"leak": 1.0, "zoneout": 0.0, "recurrent_dropout": 0.0, "layer_norm": False}
+
+
 class Settings(BaseModel):
     """What every task lets one set."""
 
@@ -30,9 +42,13 @@ class Settings(BaseModel):
 
     hidden_size: Size
     num_layers: Annotated[int, Field(ge=1, le=64, strict=True)]
-    nonlinearity: Literal["tanh", "relu", "identity"]
+    nonlinearity: Annotated[str, Field(strict=True), AfterValidator(_known_nonlinearity)]
+    leak: Annotated[float, Field(gt=0, le=1, strict=True)]
+    zoneout: Share
+    recurrent_dropout: Share
+    layer_norm: Flag
     dropout: Share
-    init: Literal["torch", "orthogonal", "identity"]
+    init: Literal["torch", "orthogonal", "identity", "critical", "integrator"]
     epochs: Count
     batch_size: Count
     lr: Rate
@@ -42,6 +58,16 @@ class Settings(BaseModel):
     validation: Part
     random_state: Annotated[int, Field(ge=0, lt=2**32, strict=True)]
     device: Annotated[str, Field(strict=True), AfterValidator(_known_device)]
+
+    def dynamics(self) -> Dynamics | None:
+        """What a step of the RNN does besides; None where that is nothing."""
+        said = Dynamics(
+            leak=self.leak,
+            zoneout=self.zoneout,
+            recurrent_dropout=self.recurrent_dropout,
+            layer_norm=self.layer_norm,
+        )
+        return None if said == Dynamics() else said
 
     def plan(self, decay: bool = False, judge_first: bool = False) -> Plan:
         """How to train by these settings; for the rest see `elman.train.Plan`."""

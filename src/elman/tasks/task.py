@@ -22,11 +22,13 @@ from elman.errors import (
 from elman.tasks import newrun, rundir
 from elman.tasks.config import About, RunConfig, first_problem
 from elman.tasks.documents import CONFIG, Documents, packed, read_config
+from elman.tasks.evidence import Evidence
 from elman.tasks.onnx.export import Exported, export
 from elman.tasks.onnx.file import opened
 from elman.tasks.onnx.ports import Ports
 from elman.tasks.onnx.runtime import RuntimeNetwork
-from elman.tasks.settings import Settings
+from elman.tasks.report import report_page
+from elman.tasks.settings import SINCE, Settings
 from elman.train import Checkpoint, History, Lesson, Report, train
 
 S = TypeVar("S", bound=Settings)
@@ -42,11 +44,15 @@ class Task(ABC, Generic[S, C]):
         model_: the trained network.
         history_: a record for each epoch (`elman.train.History`).
         about: facts to save along in config.json (`elman.tasks.config.About`).
+        evidence_: what report.html shows of its answers (`elman.tasks.evidence`); None where
+            that is not known.
     """
 
     task: ClassVar[str]
     _settings_type: type[S]
     _config_type: type[C]
+    _evidence_type: ClassVar[type[Evidence]] = Evidence
+    evidence_: Evidence | None = None
     settings_: S
     model_: nn.Module
     history_: History
@@ -104,13 +110,19 @@ class Task(ABC, Generic[S, C]):
         """Write the files of a run into an empty directory; `save` does it safely."""
         self._check_in_torch("write it")
         config = self._new_config()
+        records = self.history_.records
+        pages = {
+            "README.md": self._page(config),
+            "report.html": report_page(config, records, self.describe(), self._answers()),
+        }
         rundir.write_files(
             directory,
             config,
             self._documents(),
             self.model_.state_dict(),
-            self.history_.records,
-            self._page(config),
+            records,
+            self.evidence_,
+            pages,
         )
 
     def _new_config(self) -> C:
@@ -183,16 +195,21 @@ class Task(ABC, Generic[S, C]):
         documents = opened(path)
         config = read_config(documents, loaded._config_type)
         try:
-            loaded.settings_ = loaded.set_params(**config.settings)._checked_settings()
+            loaded.settings_ = loaded.set_params(**{**SINCE, **config.settings})._checked_settings()
         except SettingError as error:
             raise documents.damaged(CONFIG, str(error)) from None
-        if lost := sorted(set(cls._names()) - set(config.settings)):
+        if lost := sorted(set(cls._names()) - set(config.settings) - set(SINCE)):
             raise documents.damaged(CONFIG, f"settings: {lost[0]} is missing")
         loaded._restore(documents, config)
         loaded.model_ = documents.network(config, loaded._new_network, loaded._ports())
         loaded.history_ = History(documents.records())
+        loaded.evidence_ = documents.evidence(loaded._evidence_type)
         loaded.about = config.about
         return loaded
+
+    @abstractmethod
+    def loss_on(self, X: Any, y: Any = None) -> torch.Tensor:
+        """The mean loss of the network on some data, a scalar tensor to differentiate."""
 
     @abstractmethod
     def _new_network(self) -> nn.Module:
@@ -217,6 +234,10 @@ class Task(ABC, Generic[S, C]):
     @abstractmethod
     def _page(self, config: C) -> str:
         """README.md of the run directory."""
+
+    @abstractmethod
+    def _answers(self) -> list[str]:
+        """Sections of report.html on what the model says, where that is known."""
 
     def _checked_settings(self) -> S:
         try:
@@ -262,7 +283,8 @@ class Task(ABC, Generic[S, C]):
             resume: the file to go on from, or True for that of `checkpoint`.
             plan: what `elman.train.Plan` takes besides.
         """
-        identity = settings.model_dump(exclude=_MAY_CHANGE)
+        as_ever = {name for name, value in SINCE.items() if getattr(settings, name) == value}
+        identity = settings.model_dump(exclude=_MAY_CHANGE | as_ever)
         place = None
         if checkpoint is not None:
             source = checkpoint if resume is True else (resume or None)
@@ -287,9 +309,15 @@ def rnn_in_words(of: Any, bidirectional: bool = False) -> str:
     """The recurrent layers of a task or its settings.
 
     >>> from types import SimpleNamespace
-    >>> rnn_in_words(SimpleNamespace(num_layers=2, hidden_size=8, nonlinearity="relu"))
+    >>> rnn_in_words(SimpleNamespace(num_layers=2, hidden_size=8, nonlinearity="relu", **SINCE))
     '2 layers of RNN 8 (relu)'
     """
     layers = "" if of.num_layers == 1 else f"{of.num_layers} layers of "
     both = "bidirectional " if bidirectional else ""
-    return f"{layers}{both}RNN {of.hidden_size} ({of.nonlinearity})"
+    words = {name: name.replace("_", " ") for name in SINCE}
+    besides = [
+        words[name] if getattr(of, name) is True else f"{words[name]} {getattr(of, name)}"
+        for name, nothing in SINCE.items()
+        if getattr(of, name) != nothing
+    ]
+    return f"{layers}{both}RNN {of.hidden_size} ({', '.join([of.nonlinearity, *besides])})"

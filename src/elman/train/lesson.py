@@ -72,3 +72,11 @@ class Lesson(ABC):
 
         Called in eval mode without gradients.
         """
+
+    def notes(self, epoch: int) -> dict[str, Any]:
+        """What else to note of an epoch that has been judged, for example a sample; as JSON.
+
+        Called in eval mode without gradients, after `validate`; 0 is before the first step.
+        Default: nothing.
+        """
+        return {}

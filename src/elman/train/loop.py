@@ -15,6 +15,7 @@ from elman.errors import RunDirectoryError, TrainingError
 from elman.train.checkpoint import Checkpoint, Position, Snapshot
 from elman.train.lesson import Lesson, Plan
 from elman.train.processes import of_the_first, parallel, rank, summed, world_size
+from elman.train.spectrum import spectral_radii
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,10 @@ class History:
     """What happened.
 
     Attributes:
-        records: figures of each epoch: "epoch", "loss", "grad_norm", "lr", "valid_loss", ...
-            Where training was stopped inside an epoch, the last tells of the part with "steps".
+        records: figures of each epoch: "epoch", "loss", "grad_norm" (the mean over its steps,
+            before clipping), "lr", "valid_loss", ..., "spectral_radius" of each recurrent weight
+            by its name, and what `Lesson.notes` adds. Where training was stopped inside an
+            epoch, the last tells of the part with "steps".
         interrupted: whether it was stopped before its time.
         steps: how many this call took; 0 where a finished training was resumed.
         resumed: the epoch from which it went on; None if it began at the beginning.
@@ -157,7 +160,8 @@ class _Run:
     def go(self) -> None:
         """Epoch after epoch, to the end of the plan or of patience."""
         if self.plan.judge_first and not self.history.records:
-            self.history.records.append({"epoch": 0, **self._figures("before the first epoch")})
+            figures = self._figures("before the first epoch")
+            self.history.records.append({"epoch": 0, **figures, **self._notes(0)})
         while self.at.epoch <= self.plan.epochs and not self._out_of_patience():
             if self.stopping:
                 self._write()
@@ -255,6 +259,7 @@ class _Run:
             "grad_norm": at.norm_sum / taken,
             "lr": self._rate,
             **figures,
+            **self._notes(at.epoch),
         }
         if taken < steps:
             record["steps"] = taken
@@ -272,6 +277,13 @@ class _Run:
         figures = dict(zip(figures, agreed, strict=True))
         self._check_finite({"held-out loss": figures["valid_loss"]}, when)
         return figures
+
+    def _notes(self, epoch: int) -> dict[str, Any]:
+        """What else there is to say of the weights as they are now, in eval mode."""
+        radii = spectral_radii(self.model)
+        with torch.no_grad():
+            notes = self.lesson.notes(epoch)
+        return {**({"spectral_radius": radii} if radii else {}), **notes}
 
     def _check_finite(self, figures: dict[str, float], where: str) -> None:
         for name, figure in figures.items():

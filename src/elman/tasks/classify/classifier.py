@@ -11,19 +11,23 @@ from torch.nn import functional
 from elman.data import batches_by_length, grouped_split, joined_groups
 from elman.errors import DataError, SettingError
 from elman.models import SequenceClassifier
+from elman.tasks.classify.evidence import evidence_of
 from elman.tasks.classify.inputs import as_plain, checked_examples, identity_of
 from elman.tasks.classify.lesson import ClassifierLesson, new_network
 from elman.tasks.classify.page import classifier_page
 from elman.tasks.classify.readers import (
+    Encoded,
     EncoderReader,
     Reader,
     batch_of,
     reader_for,
     restored_reader,
 )
+from elman.tasks.classify.report import classifier_parts
 from elman.tasks.config import About, ClassifierConfig
 from elman.tasks.devices import device_of, seeded
 from elman.tasks.documents import Documents
+from elman.tasks.evidence import ClassifierEvidence
 from elman.tasks.fingerprint import digest
 from elman.tasks.onnx.ports import Port, Ports
 from elman.tasks.settings import ClassifierSettings
@@ -48,11 +52,13 @@ class Classifier(Task[ClassifierSettings, ClassifierConfig]):
         embedding_size: numbers a token is given. Default: 64.
         hidden_size: units of the RNN. Default: 128.
         num_layers, nonlinearity, bidirectional: of the RNN. Defaults: 1, "tanh", False.
+        leak, zoneout, recurrent_dropout, layer_norm: what a step of it does besides
+            (`elman.Dynamics`). Defaults: 1, 0, 0, False.
         dropout: on what is read and before the head. Default: 0.5.
         token_dropout: share of the tokens hidden as `<unk>` at each training step, so that
             unknown ones are nothing new. Default: 0.2.
-        init: how the recurrent weights begin: "orthogonal", "identity" or "torch".
-            Default: "orthogonal".
+        init: how the recurrent weights begin, "orthogonal" or another preset of
+            `elman.nn.init_recurrent`. Default: "orthogonal".
         epochs: the most passes over the data. Default: 60.
         batch_size: rows in a step. Default: 64.
         lr, weight_decay: AdamW's. Defaults: 0.002, 0.1.
@@ -88,6 +94,7 @@ class Classifier(Task[ClassifierSettings, ClassifierConfig]):
     task = "classify"
     _settings_type = ClassifierSettings
     _config_type = ClassifierConfig
+    _evidence_type = ClassifierEvidence
     _estimator_type = "classifier"  # for scikit-learn before 1.6
     reader_: Reader
     classes_: np.ndarray
@@ -101,6 +108,10 @@ class Classifier(Task[ClassifierSettings, ClassifierConfig]):
         hidden_size: int = 128,
         num_layers: int = 1,
         nonlinearity: str = "tanh",
+        leak: float = 1.0,
+        zoneout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        layer_norm: bool = False,
         bidirectional: bool = False,
         dropout: float = 0.5,
         token_dropout: float = 0.2,
@@ -122,6 +133,10 @@ class Classifier(Task[ClassifierSettings, ClassifierConfig]):
         self.hidden_size = hidden_size
         self.num_layers = num_layers
         self.nonlinearity = nonlinearity
+        self.leak = leak
+        self.zoneout = zoneout
+        self.recurrent_dropout = recurrent_dropout
+        self.layer_norm = layer_norm
         self.bidirectional = bidirectional
         self.dropout = dropout
         self.token_dropout = token_dropout
@@ -201,6 +216,13 @@ class Classifier(Task[ClassifierSettings, ClassifierConfig]):
             history = self._learn(lesson, settings, data, report, checkpoint, resume)
         self.classes_, self.settings_, self.reader_ = np.array(classes), settings, reader
         self.model_, self.history_, self.about = model, history, About()
+        self.evidence_ = evidence_of(
+            [inputs[i] for i in held],
+            lesson.targets[held].tolist(),
+            self._probabilities([lesson.encoded[i] for i in held]),
+            classes,
+            "stopping",
+        )
         return self
 
     def predict_proba(self, X: Sequence[Any]) -> np.ndarray:
@@ -216,7 +238,9 @@ class Classifier(Task[ClassifierSettings, ClassifierConfig]):
             NotFittedError: before `fit` or `load`.
         """
         self._check_fitted()
-        encoded = self.reader_.encode(X)
+        return self._probabilities(self.reader_.encode(X))
+
+    def _probabilities(self, encoded: Encoded) -> np.ndarray:
         probabilities = np.zeros((len(encoded), len(self.classes_)))
         self.model_.eval()
         device = device_of(self.model_)
@@ -245,6 +269,38 @@ class Classifier(Task[ClassifierSettings, ClassifierConfig]):
         self.encoder = self.reader_.encoder.name
         self.settings_ = self.settings_.model_copy(update={"encoder": self.encoder})
         return self
+
+    def loss_on(self, X: Sequence[Any], y: Sequence[Hashable] | None = None) -> torch.Tensor:
+        """The cross-entropy of the network on some inputs, as a tensor to differentiate.
+
+        Without what training adds: dropout, hidden tokens, smoothed labels.
+
+        Args:
+            X: as for `fit`.
+            y: the label of each. Default: what the network itself answers.
+
+        Raises:
+            DataError: a label is none of `classes_`, or they are not as many as X.
+        """
+        self._check_in_torch("differentiate it")
+        encoded = self.reader_.encode(X)
+        if not len(encoded):
+            raise DataError("X is empty; give some inputs")
+        x, lengths = batch_of(encoded)
+        self.model_.eval()
+        scores = self.model_(x.to(device_of(self.model_)), lengths)
+        target = scores.argmax(1) if y is None else self._numbers(as_plain(y), len(encoded))
+        return functional.cross_entropy(scores, target.to(scores.device))
+
+    def _numbers(self, labels: list[Any], rows: int) -> torch.Tensor:
+        number = {str(label): k for k, label in enumerate(self.classes_.tolist())}
+        if len(labels) != rows:
+            raise DataError(f"y should have {rows} labels as X has rows, got {len(labels)}")
+        for row, label in enumerate(labels):
+            if str(label) not in number:
+                known = ", ".join(map(repr, number))
+                raise DataError(f"y[{row}] is {label!r}, none of those the model knows, {known}")
+        return torch.tensor([number[str(label)] for label in labels])
 
     def score(self, X: Sequence[Any], y: Sequence[Hashable]) -> float:
         """The share of inputs whose likeliest class is the one in `y`."""
@@ -294,3 +350,6 @@ class Classifier(Task[ClassifierSettings, ClassifierConfig]):
 
     def _page(self, config: ClassifierConfig) -> str:
         return classifier_page(config, self.history_, self.describe())
+
+    def _answers(self) -> list[str]:
+        return classifier_parts(self.evidence_)

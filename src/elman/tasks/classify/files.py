@@ -18,6 +18,7 @@ from elman.data import (
 from elman.data.numbers import shortened
 from elman.errors import DataError, SettingError
 from elman.tasks.classify.classifier import Classifier
+from elman.tasks.classify.evidence import evidence_of
 from elman.tasks.classify.inputs import identity_of
 from elman.tasks.classify.metrics import Report
 from elman.tasks.config import About, DataFacts, HeldOut
@@ -201,7 +202,10 @@ def train_on_table(
         )  # fmt: skip
     except DataError as error:
         raise DataError(f"{table.path}: {error}") from None
-    answers = model.predict(unseen.inputs).tolist()
+    probabilities = model.predict_proba(unseen.inputs)
+    answers = model.classes_[probabilities.argmax(1)].tolist()
+    truth = [classes.index(label) for label in unseen.labels]
+    model.evidence_ = evidence_of(unseen.inputs, truth, probabilities, classes, "held out")
     result = Report.of(unseen.labels, answers, classes)
     what = "sequences" if columns.id else "rows"
     seen = f"{len(stay)} of {len(stay) + len(held)} {what}, whole groups drawn at random"

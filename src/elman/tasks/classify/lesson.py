@@ -24,6 +24,7 @@ def new_network(
         vocab_size=reader.vocab_size,
         num_layers=settings.num_layers,
         nonlinearity=settings.nonlinearity,
+        dynamics=settings.dynamics(),
         bidirectional=settings.bidirectional,
         dropout=settings.dropout,
     ).float()

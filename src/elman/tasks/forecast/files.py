@@ -10,6 +10,7 @@ import numpy as np
 from elman.data import Series, Table
 from elman.errors import DataError
 from elman.tasks.config import About, DataFacts, HeldOut
+from elman.tasks.forecast.evidence import evidence_for
 from elman.tasks.forecast.forecaster import Forecaster
 from elman.tasks.forecast.inputs import TooShortError
 from elman.tasks.forecast.judge import Evaluation
@@ -74,6 +75,7 @@ def train_on_series(
     except DataError as error:
         raise DataError(f"{series.path}: {error}") from None
     evaluation = model.evaluate(series.values, first=known - 1)
+    model.evidence_ = evidence_for(model, series.values, known - 1, "held out", series.labels)
     model.widen(series.values)
     stop = T - known
     seen, unseen = rows_in_words(series, 0, known), rows_in_words(series, known, T)

@@ -10,22 +10,20 @@ from elman.errors import DataError, SettingError
 from elman.models import SequenceRegressor
 from elman.tasks.config import About, ForecasterConfig, Learned
 from elman.tasks.devices import device_of, seeded
-from elman.tasks.documents import SCALING, Documents, read_document
+from elman.tasks.documents import Documents
+from elman.tasks.evidence import ForecasterEvidence
 from elman.tasks.fingerprint import digest
+from elman.tasks.forecast.evidence import evidence_for
 from elman.tasks.forecast.frame import Frame, input_size
-from elman.tasks.forecast.inputs import (
-    SPARE,
-    TooShortError,
-    as_json,
-    as_series,
-    fitted_rows,
-    least_rows,
-)
+from elman.tasks.forecast.framing import framed
+from elman.tasks.forecast.inputs import as_json, as_series
 from elman.tasks.forecast.judge import KEPT, Evaluation, evaluated, interval
-from elman.tasks.forecast.lesson import ForecasterLesson, new_network
+from elman.tasks.forecast.lesson import ForecasterLesson, loss_over, new_network
 from elman.tasks.forecast.live import Live
 from elman.tasks.forecast.naive import followed
 from elman.tasks.forecast.page import forecaster_page
+from elman.tasks.forecast.report import forecaster_parts
+from elman.tasks.forecast.saved import restored
 from elman.tasks.onnx.ports import Port, Ports, stateful
 from elman.tasks.settings import ForecasterSettings
 from elman.tasks.task import Task, rnn_in_words
@@ -52,9 +50,11 @@ class Forecaster(Task[ForecasterSettings, ForecasterConfig]):
             autocorrelation of each column.
         hidden_size: units of the RNN. Default: 32.
         num_layers, nonlinearity: of the RNN. Defaults: 1, "tanh".
+        leak, zoneout, recurrent_dropout, layer_norm: what a step of it does besides
+            (`elman.Dynamics`). Defaults: 1, 0, 0, False.
         dropout: between layers. Default: 0.
-        init: how the recurrent weights begin: "orthogonal", "identity" or "torch".
-            Default: "orthogonal".
+        init: how the recurrent weights begin, "orthogonal" or another preset of
+            `elman.nn.init_recurrent`. Default: "orthogonal".
         chunk: steps back through which a gradient goes. Default: 32.
         coverage: share of the values that should lie in their interval. Default: 0.9.
         epochs: the most passes over the series. Default: 300.
@@ -87,6 +87,7 @@ class Forecaster(Task[ForecasterSettings, ForecasterConfig]):
     task = "forecast"
     _settings_type = ForecasterSettings
     _config_type = ForecasterConfig
+    _evidence_type = ForecasterEvidence
     frame_: Frame
     residuals_: np.ndarray
     later_: np.ndarray
@@ -102,6 +103,10 @@ class Forecaster(Task[ForecasterSettings, ForecasterConfig]):
         hidden_size: int = 32,
         num_layers: int = 1,
         nonlinearity: str = "tanh",
+        leak: float = 1.0,
+        zoneout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        layer_norm: bool = False,
         dropout: float = 0.0,
         init: str = "orthogonal",
         chunk: int = 32,
@@ -121,6 +126,10 @@ class Forecaster(Task[ForecasterSettings, ForecasterConfig]):
         self.hidden_size = hidden_size
         self.num_layers = num_layers
         self.nonlinearity = nonlinearity
+        self.leak = leak
+        self.zoneout = zoneout
+        self.recurrent_dropout = recurrent_dropout
+        self.layer_norm = layer_norm
         self.dropout = dropout
         self.init = init
         self.chunk = chunk
@@ -179,7 +188,7 @@ class Forecaster(Task[ForecasterSettings, ForecasterConfig]):
         names = columns or [str(k) for k in range(values.shape[1])]
         if len(names) != values.shape[1]:
             raise SettingError(f"columns should be {values.shape[1]} names, got {len(names)}")
-        frame, fitted = self._framed(values, settings)
+        frame, fitted = framed(values, settings)
         with seeded(settings.random_state, settings.device) as device:
             model = new_network(settings, frame.seasons).to(device)
             lesson = ForecasterLesson(model, settings, frame, values, fitted, device)
@@ -194,20 +203,8 @@ class Forecaster(Task[ForecasterSettings, ForecasterConfig]):
         self.residuals_ = self._errors(values)[fitted - 1 :]
         self.residuals_ = self.residuals_[-(KEPT + settings.horizon) :]
         self.later_ = self.residuals_[:0]
+        self.evidence_ = evidence_for(self, values, fitted - 1, "stopping")
         return self
-
-    def _framed(self, y: np.ndarray, settings: ForecasterSettings) -> tuple[Frame, int]:
-        """The frame, fitted to the rows to learn from, and how many those are."""
-        horizon, season = settings.horizon, settings.season
-        fitted = fitted_rows(len(y), horizon, settings.validation)
-        frame = None
-        if fitted >= max(2 * horizon, (season or 1) + horizon) + SPARE:
-            frame = Frame.of(y[:fitted], horizon, season)
-            if fitted >= max(frame.seasons) + horizon + SPARE:
-                return frame, fitted
-        m = season or (max(frame.seasons) if frame else 1)
-        least = least_rows(horizon, m, settings.validation)
-        raise TooShortError(len(y), least, f"forecast {horizon} steps with a season of {m}")
 
     def _errors(self, y: np.ndarray) -> np.ndarray:
         return np.abs(followed(y, self.settings_.horizon) - self.forecasts(y))
@@ -226,11 +223,7 @@ class Forecaster(Task[ForecasterSettings, ForecasterConfig]):
             DataError: another number of columns than learned, or values missing.
         """
         self._check_fitted()
-        y = as_series(X)
-        if y.shape[1] != len(self.columns_):
-            raise DataError(
-                f"X should have {len(self.columns_)} columns as in training, got {y.shape[1]}"
-            )
+        y = as_series(X, len(self.columns_))
         self.model_.eval()
         with torch.inference_mode():
             x = torch.from_numpy(self.frame_.inputs(y)).to(device_of(self.model_))
@@ -331,6 +324,12 @@ class Forecaster(Task[ForecasterSettings, ForecasterConfig]):
         """The skill over a series against the better naive forecast: above 0 is better."""
         return self.evaluate(X).skill()
 
+    def loss_on(self, X: Any, y: None = None) -> torch.Tensor:
+        """Huber's loss over all that is known of a series, (T,) or (T, C), to differentiate."""
+        self._check_in_torch("differentiate it")
+        values = as_series(X, len(self.columns_))
+        return loss_over(self.model_.eval(), self.frame_, values)
+
     def live(self) -> Live:
         """Forecasts as values come in: `live().step(values)` takes one row, (C,), gives (H, C).
 
@@ -377,23 +376,12 @@ class Forecaster(Task[ForecasterSettings, ForecasterConfig]):
         return {"scaling.json": {**self.frame_.as_dict(), **own}}
 
     def _restore(self, documents: Documents, config: ForecasterConfig) -> None:
-        raw = read_document(documents, SCALING, config)
-        horizon, C = self.settings_.horizon, len(config.columns)
-        try:
-            self.frame_ = Frame.from_dict(raw, horizon, C)
-            self._step = np.array(raw["step"], dtype=np.float64)
-            self.residuals_, self.later_ = (
-                np.array(raw[name], dtype=np.float64).reshape(-1, horizon, C)
-                for name in ("residuals", "later")
-            )
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise documents.damaged(SCALING, str(error)) from None
-        if self._step.shape != (C,) or not (np.isfinite(self._step) & (self._step >= 0)).all():
-            raise documents.damaged(SCALING, f"step should be {C} numbers from 0 on")
-        errors = np.concatenate([self.residuals_, self.later_])
-        if (errors < 0).any() or np.isinf(errors).any() or np.isnan(errors).all(0).any():
-            raise documents.damaged(SCALING, "residuals should be numbers from 0 on")
+        of = restored(documents, config, self.settings_.horizon)
+        self.frame_, self._step, self.residuals_, self.later_ = of
         self.columns_, self.learned_ = config.columns, config.learned
 
     def _page(self, config: ForecasterConfig) -> str:
         return forecaster_page(config, self.history_, self.describe())
+
+    def _answers(self) -> list[str]:
+        return forecaster_parts(self.evidence_)

@@ -45,11 +45,15 @@ def least_rows(horizon: int, season: int, validation: float) -> int:
     return rows
 
 
-def as_series(X: Any) -> np.ndarray:
+def as_series(X: Any, columns: int | None = None) -> np.ndarray:
     """Values as a float64 array (T, C).
 
+    Args:
+        X: (T,) or (T, C).
+        columns: the C there should be, as in training. Default: any.
+
     Raises:
-        DataError: they are no numbers, or one is missing.
+        DataError: they are no numbers, one is missing, or C is another.
     """
     try:
         y = np.asarray(X, dtype=np.float64, order="C")
@@ -64,6 +68,8 @@ def as_series(X: Any) -> np.ndarray:
     if np.abs(y).max() > _LARGEST:
         row = int(np.argwhere(np.abs(y) > _LARGEST)[0][0])
         raise DataError(f"X[{row}] is {y[row].tolist()}, above {_LARGEST:g}; use another unit")
+    if columns is not None and y.shape[1] != columns:
+        raise DataError(f"X should have {columns} columns as in training, got {y.shape[1]}")
     return y
 
 

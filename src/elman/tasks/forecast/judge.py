@@ -139,7 +139,7 @@ def evaluated(
     errors = np.abs(came - forecasts)
     covered = np.stack(
         [
-            errors[t] <= interval(_known_at(t, errors, first, known), nominal)
+            errors[t] <= interval(known_at(t, errors, first, known), nominal)
             for t in range(first, last + 1)
         ]
     )
@@ -155,7 +155,7 @@ def evaluated(
     )
 
 
-def _known_at(t: int, errors: np.ndarray, first: int, known: np.ndarray) -> np.ndarray:
+def known_at(t: int, errors: np.ndarray, first: int, known: np.ndarray) -> np.ndarray:
     """Residuals known at origin t: those of forecasts whose time has come."""
     horizon = errors.shape[1]
     first = max(first, t - KEPT - horizon + 1)

@@ -6,7 +6,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from elman.data.chunks import chunk_bounds, stream_count
+from elman.errors import DataError
 from elman.models import SequenceRegressor, init_recurrent
+from elman.tasks.devices import device_of
 from elman.tasks.forecast.frame import Frame, input_size
 from elman.tasks.settings import ForecasterSettings
 from elman.train import Lesson
@@ -25,6 +27,7 @@ def new_network(settings: ForecasterSettings, seasons: list[int]) -> SequenceReg
         settings.horizon * len(seasons),
         num_layers=settings.num_layers,
         nonlinearity=settings.nonlinearity,
+        dynamics=settings.dynamics(),
         dropout=settings.dropout,
     ).float()
     init_recurrent(model.rnn, settings.init)
@@ -94,3 +97,19 @@ class ForecasterLesson(Lesson):
         loss = functional.huber_loss(said[0][known], self.wanted[first:][known])
         error = (said[0][known] - self.wanted[first:][known]).abs().mean()
         return {"valid_loss": float(loss), "valid_error_to_naive": float(error)}
+
+
+def loss_over(model: nn.Module, frame: Frame, y: np.ndarray) -> Tensor:
+    """Huber's loss over all that is known at each row of the steps to come, to differentiate.
+
+    Raises:
+        DataError: the series has but one row.
+    """
+    if len(y) < 2:
+        raise DataError(f"the series has {len(y)} rows; at least 2 are needed")
+    device = device_of(model)
+    said, _ = model(torch.from_numpy(frame.inputs(y)).to(device)[None])
+    wanted = frame.targets(y).reshape(len(y), -1)
+    known = torch.from_numpy(~np.isnan(wanted)).to(device)
+    targets = torch.from_numpy(np.nan_to_num(wanted).astype(np.float32)).to(device)
+    return functional.huber_loss(said[0][known], targets[known])

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from elman.data import Vocabulary
 from elman.errors import DataError
 from elman.models import LanguageModel
 from elman.tasks.config import About, GeneratorConfig
-from elman.tasks.devices import seeded
+from elman.tasks.devices import device_of, seeded
 from elman.tasks.documents import VOCABULARY, Documents, read_document, read_vocabulary
 from elman.tasks.fingerprint import digest
 from elman.tasks.generate.corpus import (
@@ -26,6 +27,7 @@ from elman.tasks.generate.corpus import (
 )
 from elman.tasks.generate.lesson import GeneratorLesson, new_network, total_nats
 from elman.tasks.generate.page import generator_page
+from elman.tasks.generate.report import generator_parts
 from elman.tasks.generate.sampling import check_sampling, not_finite
 from elman.tasks.generate.writing import Showing, check_request, written
 from elman.tasks.onnx.ports import Port, Ports, stateful
@@ -74,10 +76,12 @@ class Generator(Task[GeneratorSettings, GeneratorConfig]):
         embedding_size: numbers a token is given. Default: 128.
         hidden_size: units of the RNN. Default: 192.
         num_layers, nonlinearity: of the RNN. Defaults: 1, "tanh".
+        leak, zoneout, recurrent_dropout, layer_norm: what a step of it does besides
+            (`elman.Dynamics`). Defaults: 1, 0, 0, False.
         dropout: on the embeddings, between layers and before the head. Default: 0.
         token_dropout: share of the tokens hidden as `<unk>` when read. Default: 0.01.
-        init: how the recurrent weights begin: "orthogonal", "identity" or "torch".
-            Default: "orthogonal".
+        init: how the recurrent weights begin, "orthogonal" or another preset of
+            `elman.nn.init_recurrent`. Default: "orthogonal".
         chunk: steps back through which a gradient goes. Default: 32.
         epochs: the most passes over the text; the learning rate is zero after them. Default: 10.
         batch_size: streams read side by side; fewer where the text is short. Default: 32.
@@ -115,6 +119,10 @@ class Generator(Task[GeneratorSettings, GeneratorConfig]):
         hidden_size: int = 192,
         num_layers: int = 1,
         nonlinearity: str = "tanh",
+        leak: float = 1.0,
+        zoneout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        layer_norm: bool = False,
         dropout: float = 0.0,
         token_dropout: float = 0.01,
         init: str = "orthogonal",
@@ -135,6 +143,10 @@ class Generator(Task[GeneratorSettings, GeneratorConfig]):
         self.hidden_size = hidden_size
         self.num_layers = num_layers
         self.nonlinearity = nonlinearity
+        self.leak = leak
+        self.zoneout = zoneout
+        self.recurrent_dropout = recurrent_dropout
+        self.layer_norm = layer_norm
         self.dropout = dropout
         self.token_dropout = token_dropout
         self.init = init
@@ -207,8 +219,9 @@ class Generator(Task[GeneratorSettings, GeneratorConfig]):
         with seeded(settings.random_state, settings.device) as device:
             model = new_network(settings, len(vocabulary)).to(device)
             lesson = GeneratorLesson(
-                model, settings, ids, held_ids, len(held), spelling_bits(vocabulary, held), device
-            )
+                model, settings, ids, held_ids, len(held), spelling_bits(vocabulary, held), device,
+                vocabulary,
+            )  # fmt: skip
             listener = None if report is None else Showing(report, model, vocabulary)
             data = digest(text)
             history = self._learn(lesson, settings, data, listener, checkpoint, resume, decay=True)
@@ -291,6 +304,28 @@ class Generator(Task[GeneratorSettings, GeneratorConfig]):
             unknown=float((ids[1:] == 0).mean()),
         )
 
+    def loss_on(self, X: str | Sequence[str], y: None = None) -> torch.Tensor:
+        """Nats for each token of a text, as a tensor to differentiate.
+
+        Read in one piece from the beginning of a line: the gradient goes back through all of it,
+        where in training it goes through `chunk` steps.
+
+        Args:
+            X: the text; several are joined by line breaks.
+            y: there for the other tasks' sake.
+
+        Raises:
+            DataError: the text is empty.
+        """
+        self._check_in_torch("differentiate it")
+        if not (text := joined(X)):
+            raise DataError("the text is empty; give some")
+        tokens = torch.from_numpy(ids_of(self.vocabulary_, text, begin=True))
+        tokens = tokens.to(device_of(self.model_))
+        self.model_.eval()
+        log_probs, _ = self.model_(tokens[None, :-1])
+        return functional.nll_loss(log_probs[0], tokens[1:])
+
     def score(self, X: str | Sequence[str], y: None = None) -> float:
         """Minus the bits for each character of a text: the higher the better."""
         return -self.judge(X).bits_per_character
@@ -339,3 +374,6 @@ class Generator(Task[GeneratorSettings, GeneratorConfig]):
 
     def _page(self, config: GeneratorConfig) -> str:
         return generator_page(config, self.history_, self.describe())
+
+    def _answers(self) -> list[str]:
+        return generator_parts(self.history_.records)

@@ -1,15 +1,18 @@
 """Learning what comes next: truncated back-propagation with the state carried on."""
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from elman.data import Vocabulary
 from elman.data.chunks import chunk_bounds, stream_count, streams
 from elman.models import LanguageModel, init_recurrent
 from elman.tasks.devices import device_of
+from elman.tasks.generate.writing import written
 from elman.tasks.settings import GeneratorSettings
 from elman.train import Lesson
 from elman.train.processes import share
@@ -18,6 +21,7 @@ from elman.train.processes import share
 # Turing's estimate of how often something new comes. Any other does with the chance of 1/1000,
 # for where no token occurs once <unk> would come to be thought impossible.
 _ONCE, _ANY = 0.5, 0.001
+_SAMPLE = 80  # tokens of the sample of an epoch
 
 
 def new_network(settings: GeneratorSettings, vocab_size: int) -> LanguageModel:
@@ -28,6 +32,7 @@ def new_network(settings: GeneratorSettings, vocab_size: int) -> LanguageModel:
         settings.hidden_size,
         num_layers=settings.num_layers,
         nonlinearity=settings.nonlinearity,
+        dynamics=settings.dynamics(),
         dropout=settings.dropout,
     ).float()
     init_recurrent(model.rnn, settings.init)
@@ -53,12 +58,15 @@ class GeneratorLesson(Lesson):
         characters: int,
         spelling: float,
         device: torch.device,
+        vocabulary: Vocabulary | None = None,
     ) -> None:
         """Take `ids` to learn from, and `held` to stop by.
 
-        The latter are so many characters; `spelling` bits say what is unknown among them.
+        The latter are so many characters; `spelling` bits say what is unknown among them. With
+        the vocabulary a sample of each epoch is noted.
         """
         super().__init__(model)
+        self.vocabulary = vocabulary
         self.settings, self.device = settings, device
         self.ids, self.held = ids, held
         self.characters, self.spelling = characters, spelling
@@ -91,6 +99,14 @@ class GeneratorLesson(Lesson):
             "valid_loss": nats / (len(self.held) - 1),
             "valid_bits_per_character": (nats / math.log(2) + self.spelling) / self.characters,
         }
+
+    def notes(self, epoch: int) -> dict[str, Any]:
+        """What the network writes now, drawn with the same numbers in every epoch."""
+        if self.vocabulary is None:
+            return {}
+        rng = torch.Generator()
+        rng.manual_seed(self.settings.random_state)
+        return {"sample": "".join(written(self.model, self.vocabulary, "", _SAMPLE, rng))}
 
 
 def total_nats(model: nn.Module, ids: np.ndarray, chunk: int = 512) -> float:

@@ -15,6 +15,8 @@ from torch import nn
 
 import elman
 from elman.errors import RunDirectoryError, SettingError
+from elman.nn import RNN
+from elman.ops.onnx import ACTIVATIONS
 from elman.tasks.newfile import new_file
 from elman.tasks.onnx.check import Difference, difference
 from elman.tasks.onnx.file import DIGEST, FORMAT, OnnxFile
@@ -71,6 +73,7 @@ def export(
     """
     if path.suffix.lower() != ".onnx":
         raise SettingError(f"{path}: the name should end with .onnx")
+    _check_layers(path, network)
     _, _, runtime = needed("onnx", "onnxscript", "onnxruntime")
     weights = sum(t.numel() * t.element_size() for t in network.state_dict().values())
     if weights > _MOST:
@@ -92,6 +95,26 @@ def export(
         None if file.moved_aside is None else path.with_name(file.moved_aside.name),
         file.unchanged,
     )  # fmt: skip
+
+
+def _check_layers(path: Path, network: nn.Module) -> None:
+    """ONNX's RNN node is a plain layer.
+
+    Raises:
+        SettingError: the network's has more than that node knows.
+    """
+    for layer in network.modules():
+        if not isinstance(layer, RNN):
+            continue
+        if not layer.plain_in_eval:
+            raise SettingError(
+                f"{path}: ONNX's RNN has no dynamics, and this model's are {layer.dynamics}; "
+                "train it without leak, zoneout and layer norm to export it"
+            )
+        if layer.nonlinearity not in ACTIVATIONS:
+            raise SettingError(
+                f"{path}: ONNX's RNN has no {layer.nonlinearity}; it has {', '.join(ACTIVATIONS)}"
+            )
 
 
 def _model_bytes(
