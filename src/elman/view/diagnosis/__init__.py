@@ -1,0 +1,1 @@
+"""The measures behind `elman.diagnose`, one file each; see `elman.view.diagnose`."""
