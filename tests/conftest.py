@@ -4,6 +4,9 @@ One thread serves: the sizes are tiny, and threads that wait for each other only
 A test of threads asks for them itself.
 """
 
+import os
+import shutil
+
 import pytest
 import torch
 
@@ -26,3 +29,26 @@ def contents():
         }
 
     return of
+
+
+def _no_browser(why):
+    if os.environ.get("CI"):
+        raise RuntimeError(f"the browser tests must run where CI is set: {why}")
+    pytest.skip(why)
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """Chromium, headless; without it the tests are skipped with a word, or fail where CI is set."""
+    place = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if place is None:
+        _no_browser("no chromium is installed; its path can be given in $CHROMIUM")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ModuleNotFoundError:
+        _no_browser("the package playwright is not installed: pip install -e '.[dev]'")
+    with sync_playwright() as playwright:
+        flags = ["--no-sandbox", "--disable-gpu"]
+        browser = playwright.chromium.launch(executable_path=place, args=flags)
+        yield browser
+        browser.close()

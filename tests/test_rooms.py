@@ -14,8 +14,10 @@ BELOW = {
     "models": {"nn", "ops"},
     "data": set(),
     "train": {"data"},
-    "tasks": {"train", "data", "models", "nn", "ops"},
-    "cli": {"tasks", "train", "data", "models", "bench", "nn", "ops"},
+    "report": set(),
+    "tasks": {"report", "train", "data", "models", "nn", "ops"},
+    "view": {"tasks", "train", "data", "models", "nn", "ops"},
+    "cli": {"view", "tasks", "train", "data", "models", "bench", "nn", "ops"},
 }
 
 

@@ -73,7 +73,7 @@ def test_what_training_says(fit, tmp_path):
         assert said in result.out, said
     assert sorted(p.name for p in (tmp_path / "run").iterdir()) == [
         "README.md", "checkpoint", "config.json", "metrics.jsonl", "model.safetensors",
-        "scaling.json",
+        "report.html", "report.json", "scaling.json",
     ]  # fmt: skip
     page = (tmp_path / "run" / "README.md").read_text("utf-8")
     assert "Forecasts `sales`, `cost`, 3 steps ahead" in page

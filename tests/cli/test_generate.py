@@ -20,7 +20,9 @@ from elman.tasks.generate.files import train_on_text
 
 EXAMPLE = Path(__file__).parents[2] / "examples/data/sentences_zh.txt"
 QUICK = ["--epochs", "2", "--hidden-size", "16", "--embedding-size", "8", "--lr", "0.01"]
-FILES = ["README.md", "config.json", "metrics.jsonl", "model.safetensors", "vocab.json"]
+FILES = [
+    "README.md", "config.json", "metrics.jsonl", "model.safetensors", "report.html", "vocab.json",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")

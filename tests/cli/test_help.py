@@ -1,6 +1,7 @@
 """Help and `elman info`; and that neither help nor a bare import costs what torch costs."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -22,6 +23,7 @@ COMMANDS = [
     ["bench"],
     ["demo"],
     ["export"],
+    ["diagnose"],
 ]
 
 # --help ends the program; what it has imported by then is told on stderr
@@ -80,10 +82,16 @@ def test_a_bare_import_does_not_import_torch():
 
 
 def test_importing_costs_at_most_50_ms_over_torch():
-    """The least of several fresh processes: what else runs on the machine only adds."""
+    """The least of several fresh processes: what else runs on the machine only adds.
+
+    Of compiled files, as pip leaves them: the first of the processes compiles what is not yet.
+    """
+    compiling = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     seconds = []
     while len(seconds) < 2 or (min(seconds) > 0.05 and len(seconds) < 7):
-        child = subprocess.run([sys.executable, "-c", COST], capture_output=True, check=True)
+        child = subprocess.run(
+            [sys.executable, "-c", COST], capture_output=True, check=True, env=compiling
+        )
         seconds.append(float(child.stdout))
     assert min(seconds) <= 0.05
 

@@ -10,7 +10,18 @@ from typing import Annotated
 import typer
 
 from elman import __version__
-from elman.cli import bench, demo, evaluate, export, generate, info, predict, train
+from elman.cli import (
+    bench,
+    demo,
+    diagnose,
+    evaluate,
+    export,
+    generate,
+    info,
+    predict,
+    train,
+    view,
+)
 from elman.cli.streams import guarded_output
 from elman.errors import ElmanError, InterruptedTrainingError
 
@@ -39,6 +50,8 @@ app.add_typer(train.app, name="train")
 app.command()(predict.predict)
 app.command()(generate.generate)
 app.command()(evaluate.evaluate)
+app.command()(view.view)
+app.command()(diagnose.diagnose)
 app.command()(export.export)
 app.command()(info.info)
 app.command()(bench.bench)

@@ -1,0 +1,59 @@
+"""What a model says at each step, as numbers and names for the page."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+CLASSES, TOKENS = 12, 6  # the most that are shown of each
+
+
+def classes(log_probs: Tensor, names: Sequence[str]) -> dict[str, Any]:
+    """The probability of each class at each step; of many, those that are ever likeliest.
+
+    Args:
+        log_probs: (L, C), float64.
+        names: of the C classes.
+    """
+    p = log_probs.exp()
+    kept = list(range(p.shape[1]))
+    if len(kept) > CLASSES:
+        kept = sorted(p.max(0).values.topk(CLASSES).indices.tolist())
+    best = p.argmax(1)
+    changed = (best != best[-1]).nonzero()
+    return {
+        "kind": "classes",
+        "names": [names[k] for k in kept],
+        "of": p.shape[1],
+        "p": p[:, kept],
+        "answer": names[int(best[-1])],
+        "decided": int(changed[-1]) + 1 if len(changed) else 0,
+    }
+
+
+def tokens(log_probs: Tensor, names: Sequence[str], came: Sequence[int]) -> dict[str, Any]:
+    """The likeliest next tokens at each step, and how likely the one was that came.
+
+    Args:
+        log_probs: (L, V), float64.
+        names: of the V tokens.
+        came: the ids of the tokens that followed, L - 1 of them.
+    """
+    p = log_probs.exp()
+    top = p.topk(min(TOKENS, p.shape[1]), dim=1)
+    likelihood = [float(p[t, token]) for t, token in enumerate(came)]
+    bits = -(p * log_probs).nan_to_num().sum(1) / torch.tensor(2.0).log()
+    return {
+        "kind": "tokens",
+        "names": [[names[k] for k in row] for row in top.indices.tolist()],
+        "p": top.values,
+        "came": [*likelihood, None],
+        "bits": bits,
+        "of": p.shape[1],
+    }
+
+
+def numbers(y: Tensor) -> dict[str, Any]:
+    """What a regressor says, (L, K): the first dozen of the K."""
+    return {"kind": "numbers", "y": y[:, :CLASSES], "of": y.shape[1]}

@@ -1,0 +1,57 @@
+// The top of the page: what was read, by what, and what it came to; and its foot.
+
+import { onChange, stepNumber } from "./chosen.js";
+import { byId, el, setText } from "./dom.js";
+import { label, said, visible } from "./labels.js";
+import { say, spoken } from "./language.js";
+import { percent } from "./numbers.js";
+import { trace } from "./trace.js";
+
+function answer() {
+  const end = trace.L - 1;
+  const steps = trace.of;
+  const out = trace.outputs;
+  const last = said(end);
+  if (out.kind === "classes") {
+    const name = visible(out.answer);
+    const told = say("classifyAnswer", { steps, name, p: percent(last.p) });
+    const decided = out.decided
+      ? say("classifyDecided", { step: stepNumber(out.decided), label: label(out.decided), name })
+      : trace.first ? "" : say("classifyAlways", { name });
+    const unnamed = trace.advice.trained ? "" : say("notClasses");
+    return [told, decided, unnamed];
+  }
+  if (out.kind === "tokens") return [say("generateAnswer", { steps, name: last.name, p: percent(last.p) })];
+  if (out.kind === "forecast") {
+    return [say("forecastAnswer", { steps, name: visible(out.columns[0]), value: last.name, label: out.following[0] })];
+  }
+  return [say("layerAnswer", { steps, H: trace.sizes.H })];
+}
+
+function about() {
+  const told = [say("aboutNumbers")];
+  if (trace.L < trace.of) {
+    told.push(say("aboutSteps", { from: stepNumber(0), to: trace.of, of: trace.of }));
+  }
+  for (const chain of trace.chains) {
+    const { H } = trace.sizes;
+    if (chain.U < H) told.push(say("aboutUnits", { shown: chain.U, of: H }));
+    if (chain.layer === 0 && chain.P < chain.inputSize) {
+      told.push(say("aboutInputs", { shown: chain.P, of: chain.inputSize }));
+    }
+  }
+  return [...new Set(told), say("aboutVersions", trace.versions), say("keys")];
+}
+
+export function startHeading() {
+  setText(byId("title"), visible(trace.title));
+  setText(byId("network-line"), trace.network);
+  onChange(() => {
+    setText(byId("answer"), answer().filter(Boolean).join(spoken() === "zh" ? "" : " "));
+    const words = about();
+    const foot = byId("about");
+    if (foot.textContent !== [say("about"), ...words].join("")) {
+      foot.replaceChildren(el("h2", {}, say("about")), ...words.map((text) => el("p", {}, text)));
+    }
+  });
+}
