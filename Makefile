@@ -1,6 +1,7 @@
 # make run     set up on the first call, then run the demo
 # make test    set up on the first call, then run every test
 # make check   ruff and mypy
+# make docs    build the site: build/site/index.html
 # make sanitize  the kernels on random problems under the sanitizers
 # make clean   remove what make made
 
@@ -9,7 +10,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test check sanitize clean
+.PHONY: run test check docs sanitize clean
 
 run: $(VENV)/.ready
 	$(BIN)/elman demo
@@ -21,6 +22,9 @@ check: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(VENV)/.ready
+	$(BIN)/python -m docs.site
 
 sanitize: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest tests/csrc

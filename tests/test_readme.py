@@ -9,13 +9,9 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.snippets import ROOT, bare, blocks, run
+
 PAGES = ("README.md", "README.zh-CN.md")
-
-
-def blocks(page: str, language: str) -> list[str]:
-    text = (ROOT / page).read_text(encoding="utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
 
 
 def commands(page: str) -> list[str]:
@@ -36,26 +32,7 @@ def workdir(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_snippets_run_and_give_what_they_say(page, workdir):
-    namespace: dict = {}
-    held = 0
-    for block in blocks(page, "python"):
-        code = compile(block, page, "exec")
-        exec(code, namespace)
-        for line in block.splitlines():
-            expression, arrow, expected = line.partition("  # → ")
-            if arrow:
-                # run again, alone: the snippet as a whole has just run
-                assert repr(_value(block, expression, namespace)) == expected, line
-                held += 1
-    assert held >= 8
-
-
-def _value(block: str, expression: str, namespace: dict) -> object:
-    """The value of a line in its block: everything above it, then the line itself."""
-    above = block[: block.index(expression)]
-    fresh = dict(namespace)
-    exec(above, fresh)
-    return eval(expression, fresh)
+    assert run(page) >= 8
 
 
 def test_commands_run_in_order(workdir):
@@ -68,7 +45,7 @@ def test_commands_run_in_order(workdir):
             assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
             ran.append(command.split()[1])
     jobs = ["train", "predict", "evaluate"], ["train", "generate", "evaluate"]
-    last = ["info", "bench", "export", "predict"]
+    last = ["info", "bench", "view", "view", "diagnose", "export", "predict"]
     assert ran == [*jobs[0], *jobs[1], *jobs[0], *last]
     answers = (workdir / "answers.csv").read_text(encoding="utf-8").splitlines()
     terms = (ROOT / "examples/data/terms_zh.csv").read_text(encoding="utf-8").splitlines()
@@ -79,12 +56,6 @@ def test_commands_run_in_order(workdir):
 def test_both_pages_hold_the_same_commands_and_snippets():
     english, chinese = PAGES
     assert commands(english) == commands(chinese)
-
-    def bare(page: str) -> list[str]:
-        code = "".join(blocks(page, "python"))
-        # comments other than results are in the page's language
-        return [re.sub(r"\s*# (?!→).*", "", line) for line in code.splitlines()]
-
     assert bare(english) == bare(chinese)
     assert blocks(english, "text") == blocks(chinese, "text")
 
