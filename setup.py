@@ -146,7 +146,12 @@ setup(
     exclude_package_data={"elman.examples": ["make_terms.py", "make_sentences.py"]},
     packages=[*find_packages("src"), "elman.examples"],
     package_dir={"": "src", "elman.examples": "examples"},
-    package_data={"elman": ["py.typed"], "elman.examples": ["data/*"]},
+    package_data={
+        "elman": ["py.typed"],
+        "elman.report": ["*.css", "*.js"],
+        "elman.view": ["page/*"],
+        "elman.examples": ["data/*"],
+    },
     ext_modules=[
         Extension(
             "elman.ops._kernels",
