@@ -159,9 +159,9 @@ class Call(NamedTuple):
     inside: Tensor | None
 
 
-def hidden(dynamics: Dynamics | None, training: bool, N: int, H: int, x: Tensor) -> Tensor | None:
+def hidden(dynamics: Dynamics, N: int, H: int, x: Tensor) -> Tensor | None:
     """The mask of recurrent dropout for one sequence, (1, N, H)."""
-    if dynamics is None or not training or not dynamics.recurrent_dropout:
+    if not dynamics.recurrent_dropout:
         return None
     return scaled_mask((1, N, H), dynamics.recurrent_dropout, x)
 
@@ -177,3 +177,7 @@ def number(name: str, value: object, range_: str, within: Callable[[float], bool
         raise TypeError(f"{name} should be a number {range_}, got {value!r}")
     if not within(value):
         raise ValueError(f"{name} should be {range_}, got {value!r}")
+
+
+#: A step as torch.nn.RNN has it.
+NOTHING = Dynamics()

@@ -13,7 +13,7 @@ from torch.utils.hooks import RemovableHandle
 
 from elman.nn import parameters
 from elman.nn.arguments import MODES, OF_TORCH, check_arguments, check_extensions
-from elman.nn.dynamics import Dynamics
+from elman.nn.dynamics import NOTHING, Dynamics
 from elman.nn.lengths import Lengths, all_whole, as_lengths, check_lengths, packing
 from elman.nn.wiring import PLAIN, Wiring
 from elman.ops import layer as run_layer
@@ -163,7 +163,7 @@ class RNN(nn.Module):
     @property
     def dynamics_or_plain(self) -> Dynamics:
         """What a step does besides: nothing where nothing was said."""
-        return self.dynamics or Dynamics()
+        return self.dynamics or NOTHING
 
     @property
     def hidden_sizes(self) -> tuple[int, ...]:

@@ -42,16 +42,19 @@ class Drawn(NamedTuple):
 
 def draw(rnn: "RNN", x: Tensor, N: int) -> list[Drawn]:
     """Every mask that is one for a whole sequence, so that its parts can share them."""
+    wiring, D = rnn.wiring_or_plain, rnn._num_directions
+    dropped = wiring.input_dropout or wiring.output_dropout
+    if not rnn.training or not (dropped or rnn.dynamics_or_plain.recurrent_dropout):
+        return [Drawn(None, [None] * D, None)] * rnn.num_layers
     drawn = []
     for k, H in enumerate(rnn.hidden_sizes):
-        wiring, D = rnn.wiring_or_plain, rnn._num_directions
         widths = rnn.width_below(k), rnn.width_above(k)
         rates = wiring.input_dropout, wiring.output_dropout
         below, above = (
-            scaled_mask((1, N, width), rate, x) if rate and rnn.training else None
+            scaled_mask((1, N, width), rate, x) if rate else None
             for width, rate in zip(widths, rates, strict=True)
         )
-        inside = [hidden(rnn.dynamics, rnn.training, N, H, x) for _ in range(D)]
+        inside = [hidden(rnn.dynamics_or_plain, N, H, x) for _ in range(D)]
         drawn.append(Drawn(below, inside, above))
     return drawn
 
