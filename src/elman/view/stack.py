@@ -118,15 +118,23 @@ def stack_of(model: nn.Module) -> Stack:
         part = _part(0, False, [w for w in named if w is not None])
         return Stack(model.nonlinearity, [part], model.bias_ih is not None)
     assert isinstance(model, (RNN, nn.RNN))
+    nonlinearity = _nonlinearity(model)  # first: what is not plain may lack what is read below
     directions = 2 if model.bidirectional else 1
     # by name, since a parametrised weight is computed when it is asked for
     tensors = [[getattr(model, name) for name in names] for names in model._all_weights]
     parts = [_part(k // directions, k % directions == 1, of) for k, of in enumerate(tensors)]
-    return Stack(_nonlinearity(model), parts, bool(model.bias))
+    return Stack(nonlinearity, parts, bool(model.bias))
 
 
-#: The nonlinearities that the page can work out.
+#: The nonlinearities that pages and diagnoses can work out.
 PLAIN = ("tanh", "relu", "identity")
+
+
+def beyond_plain(rnn: RNN) -> object:
+    """What of a layer is more than f of a sum with such an f; None where nothing is."""
+    if not rnn.plain_in_eval:
+        return rnn.dynamics if rnn.wiring is None else rnn.wiring
+    return None if rnn.nonlinearity in PLAIN else rnn.nonlinearity
 
 
 def _nonlinearity(model: Any) -> str:
@@ -136,13 +144,11 @@ def _nonlinearity(model: Any) -> str:
         SettingError: a step of it is more than f of a sum, or f is none that the page knows.
     """
     if isinstance(model, RNN):
-        if not model.plain_in_eval:
-            said = model.dynamics if model.wiring is None else model.wiring
-            raise SettingError(f"the page shows plain layers, got an RNN with {said}")
-        if model.nonlinearity not in PLAIN:
-            raise SettingError(
-                f"the page shows layers with {', '.join(PLAIN)}, got {model.nonlinearity!r}"
-            )
+        beyond = beyond_plain(model)
+        if beyond is not None and not model.plain_in_eval:
+            raise SettingError(f"the page shows plain layers, got an RNN with {beyond}")
+        if beyond is not None:
+            raise SettingError(f"the page shows layers with {', '.join(PLAIN)}, got {beyond!r}")
         return str(model.nonlinearity)
     return _MODES[model.mode]  # what torch's own computes by
 

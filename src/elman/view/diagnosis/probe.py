@@ -19,9 +19,9 @@ from elman.errors import SettingError
 from elman.nn import RNN
 from elman.nn.lengths import as_lengths, check_lengths
 from elman.ops import scan
+from elman.view.stack import PLAIN, beyond_plain
 
 _FORWARD = (RNN.forward, nn.RNN.forward)
-_PLAIN = ("tanh", "relu", "identity")  # whose Jacobians are measured
 
 
 @dataclass
@@ -76,16 +76,12 @@ def _check_plain(name: str, module: nn.Module) -> None:
     Raises:
         SettingError: the layer has dynamics, a wiring, or another f than torch's.
     """
-    if not isinstance(module, RNN):
-        return
-    said: object = module.nonlinearity
-    if not module.plain_in_eval:
-        said = module.dynamics if module.wiring is None else module.wiring
-    elif module.nonlinearity in _PLAIN:
-        return
-    raise SettingError(
-        f"a diagnosis is of plain layers with {', '.join(_PLAIN)}; {name or 'the RNN'} has {said}"
-    )
+    said = beyond_plain(module) if isinstance(module, RNN) else None
+    if said is not None:
+        raise SettingError(
+            f"a diagnosis is of plain layers with {', '.join(PLAIN)}; "
+            f"{name or 'the RNN'} has {said}"
+        )
 
 
 @contextmanager
