@@ -75,7 +75,7 @@ def parts() -> dict[str, Part]:
         return {"g": alpha.expand(L, N, H), "e": (1 - alpha).expand(L, N, H)}
 
     def zoned(rnn: elman.RNN) -> dict[str, Tensor]:
-        g = kept((L, N, H), P, rnn.weight_hh_l0) if rnn.training else torch.tensor(1 - P)
+        g = kept((L, N, H), P, rnn.weight_hh_l0.device) if rnn.training else torch.tensor(1 - P)
         g = g.double().expand(L, N, H)
         return {"g": g, "e": 1 - g}
 

@@ -18,3 +18,9 @@ STABLE_TORCH_LIBRARY_IMPL(elman, CPU, m) {
 }
 
 }  // namespace elman
+
+// A mask for Python, called without a tensor: `size` bytes to `to`, as masks.h says.
+extern "C" __attribute__((visibility("default"))) void elman_draw_mask(uint64_t key, int32_t edge,
+                                                                       int64_t size, uint8_t* to) {
+  elman::kernels().draw_mask(key, edge, size, to, elman::parallel());
+}

@@ -27,28 +27,60 @@ struct Rows {
   int64_t row(int64_t i) const { return first + i * skip; }
 };
 
+template <class S>
+int64_t shift_to(const S& s, int64_t t) {
+  return (s.starts == nullptr ? t : s.starts[t]) * s.step;
+}
 template <class T>
 T* step_of(const Sequence<T>& s, int64_t t) {
-  if (s.data == nullptr) return nullptr;
-  return s.data + (s.starts == nullptr ? t : s.starts[t]) * s.step;
+  return s.data == nullptr ? nullptr : s.data + shift_to(s, t);
+}
+
+// body(j, n) for every vector of the columns begin to end: n numbers from column j on.
+template <class T, class Body>
+inline void vectors(int64_t begin, int64_t end, Body body) {
+  int64_t j = begin;
+  for (; j + kLanes<T> <= end; j += kLanes<T>) body(j, int64_t{kLanes<T>});
+  if (j < end) body(j, end - j);
 }
 
 // A step of a factor, read row by row.
 template <class T>
 struct Across {
   const T* data;
+  const uint8_t* flags;
   int64_t apart;
   bool single;
 
   Across(const Factor<T>& factor, int64_t t)
-      : data(step_of(factor, t)), apart(factor.row), single(factor.single) {}
+      : data(factor.data), flags(factor.flags), apart(factor.row), single(factor.single) {
+    if (here()) go(shift_to(factor, t));
+  }
   Across row(int64_t r) const {
     Across of = *this;
-    if (data != nullptr) of.data += r * apart;
+    if (here()) of.go(r * apart);
     return of;
   }
-  bool here() const { return data != nullptr; }
-  Vec<T> at(int64_t j, int64_t n) const { return single ? all<T>(*data) : load(data + j, n); }
+  bool here() const { return data != nullptr || flags != nullptr; }
+  Vec<T> at(int64_t j, int64_t n) const {
+    if (flags != nullptr) return single ? all<T>(*flags) : load_flags<T>(flags + j, n);
+    return single ? all<T>(*data) : load(data + j, n);
+  }
+  // body(j, n, at(j, n)) for every vector of the columns begin to end.
+  template <class Body>
+  void each(int64_t begin, int64_t end, Body body) const {
+    const Vec<T> same = single ? at(0, 1) : Vec<T>{};
+    if (single)
+      vectors<T>(begin, end, [&](int64_t j, int64_t n) ELMAN_INLINE { body(j, n, same); });
+    else
+      vectors<T>(begin, end, [&](int64_t j, int64_t n) ELMAN_INLINE { body(j, n, at(j, n)); });
+  }
+
+ private:
+  void go(int64_t by) {
+    if (data != nullptr) data += by;
+    if (flags != nullptr) flags += by;
+  }
 };
 
 // A tile of a step: `rows` rows from `row`, `skip` apart, and `width` vectors from `column`.
@@ -71,14 +103,6 @@ struct Row {
   Lines<const T> before;
   bool begins;
 };
-
-// body(j, n) for every vector of the columns begin to end: n numbers from column j on.
-template <class T, class Body>
-inline void vectors(int64_t begin, int64_t end, Body body) {
-  int64_t j = begin;
-  for (; j + kLanes<T> <= end; j += kLanes<T>) body(j, int64_t{kLanes<T>});
-  if (j < end) body(j, end - j);
-}
 
 // For every row r of a tile take = take_row(r), and then take(sum, j, n) for every vector of the
 // row: n numbers from column j on.
@@ -122,7 +146,10 @@ void fetch(const Sequence<T>& s, const Rows& rows, const Part& part) {
 // The only gate that is likely to be large.
 template <class T>
 void expect_gate(const Gates<T>& gates, const Rows& rows, const Part& part) {
-  if (gates.g.step != 0 && !gates.g.single) fetch<0>(gates.g, rows, part);
+  const Factor<T>& g = gates.g;
+  if (g.step == 0 || g.single) return;
+  fetch<0>(Sequence<const T>{g.data, g.step, g.row, g.starts}, rows, part);
+  fetch<0>(Sequence<const uint8_t>{g.flags, g.step, g.row, g.starts}, rows, part);
 }
 
 // --- a row made even -----------------------------------------------------------------------
@@ -241,11 +268,19 @@ struct Gate : Activate<T, F> {
       normalise_row<T>(scan.norm, bias, scan.H, to, normed, scale);
     }
     const bool biased = bias != nullptr && !scan.norm.here();
-    vectors<T>(row.begin, row.end, [&, this](int64_t j, int64_t n) ELMAN_INLINE {
+    const auto value = [&, this](int64_t j, int64_t n) ELMAN_INLINE {
       Vec<T> z = load(to + j, n);
       if (biased) z += load(bias + j, n);
-      Vec<T> h = f.template value<T>(z);
+      const Vec<T> h = f.template value<T>(z);
       if (y != nullptr) store(y + j, h, n);
+      return h;
+    };
+    if (carry && g.here() && !e.here() && !left.here())  // most often, so with fewer questions
+      return g.each(row.begin, row.end, [&](int64_t j, int64_t n, Vec<T> gate) ELMAN_INLINE {
+        store(to + j, value(j, n) * gate + (T(1) - gate) * load(before + j, n), n);
+      });
+    vectors<T>(row.begin, row.end, [&](int64_t j, int64_t n) ELMAN_INLINE {
+      Vec<T> h = value(j, n);
       const Vec<T> gate = g.here() ? g.at(j, n) : all<T>(1);
       if (g.here()) h *= gate;
       if (carry) {
@@ -359,23 +394,40 @@ struct GateBack : Back<T, F> {
     const Across<T> left_after =
         Across<T>(row.begins ? Factor<T>{} : scan.gates.r, after).row(row.r);
     T* const delta = within == nullptr ? to : within;
-    vectors<T>(row.begin, row.end, [&, this](int64_t j, int64_t n) ELMAN_INLINE {
-      Vec<T> sum = load(to + j, n);
-      if (q.here()) sum *= q.at(j, n);
-      if (left_after.here()) sum *= left_after.at(j, n);
+    const auto reaching = [&](int64_t j, int64_t n, Vec<T> sum) ELMAN_INLINE {
       if (h_bar != nullptr) sum += load(h_bar + j, n);
       if (last_bar != nullptr) sum += load(last_bar + j, n);
       if (carried_here) sum += load(carried + j, n);
       if (lambda != nullptr) store(lambda + j, sum, n);
-      const Vec<T> gate = g.here() ? g.at(j, n) : all<T>(1);
-      if (carry) {
-        Vec<T> kept = e.here() ? e.at(j, n) : T(1) - gate;
-        if (left.here()) kept *= left.at(j, n);
-        store(carried + j, kept * sum, n);
-      }
-      if (g.here()) sum *= gate;
-      store(delta + j, f.template back<T>(load(y + j, n), sum), n);
-    });
+      return sum;
+    };
+    const bool more = e.here() || left.here() || q.here() || left_after.here();
+    if (g.here() && !more)  // most often, so with fewer questions
+      g.each(row.begin, row.end, [&, this](int64_t j, int64_t n, Vec<T> gate) ELMAN_INLINE {
+        const Vec<T> sum = reaching(j, n, load(to + j, n));
+        store(carried + j, (T(1) - gate) * sum, n);
+        store(delta + j, f.template back<T>(load(y + j, n), gate * sum), n);
+      });
+    else if (!carry && !more)
+      vectors<T>(row.begin, row.end, [&, this](int64_t j, int64_t n) ELMAN_INLINE {
+        const Vec<T> sum = reaching(j, n, load(to + j, n));
+        store(delta + j, f.template back<T>(load(y + j, n), sum), n);
+      });
+    else
+      vectors<T>(row.begin, row.end, [&, this](int64_t j, int64_t n) ELMAN_INLINE {
+        Vec<T> sum = load(to + j, n);
+        if (q.here()) sum *= q.at(j, n);
+        if (left_after.here()) sum *= left_after.at(j, n);
+        sum = reaching(j, n, sum);
+        const Vec<T> gate = g.here() ? g.at(j, n) : all<T>(1);
+        if (carry) {
+          Vec<T> kept = e.here() ? e.at(j, n) : T(1) - gate;
+          if (left.here()) kept *= left.at(j, n);
+          store(carried + j, kept * sum, n);
+        }
+        if (g.here()) sum *= gate;
+        store(delta + j, f.template back<T>(load(y + j, n), sum), n);
+      });
     if (within != nullptr)
       normalise_back<T>(scan.norm, scan.H, within,
                         step_of(scan.normed, row.t) + row.r * scan.normed.row,

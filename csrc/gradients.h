@@ -20,13 +20,24 @@ constexpr int64_t kFewRowsInAll = 40;         // of a stretch: then no panels ar
 constexpr int64_t kColumnsOfTask = 32;        // of δ, in a product over rows
 constexpr int64_t kWorthGathering = 1 << 18;  // bytes for more than one thread to sum up
 
-// A sequence or a factor, from step t on.
+// A sequence or a factor, so many numbers further on.
+template <class S>
+S moved(S s, int64_t by) {
+  if (s.data != nullptr) s.data += by;
+  return s;
+}
+template <class T>
+Factor<T> moved(Factor<T> s, int64_t by) {
+  if (s.data != nullptr) s.data += by;
+  if (s.flags != nullptr) s.flags += by;
+  return s;
+}
+
+// The same from step t on.
 template <class S>
 S from_step(S s, int64_t t) {
-  if (s.starts != nullptr)
-    s.starts += t;
-  else if (s.data != nullptr)
-    s.data += t * s.step;
+  if (s.starts == nullptr) return moved(s, t * s.step);
+  s.starts += t;
   return s;
 }
 
@@ -47,7 +58,7 @@ class Group {
   }
   template <class S>
   S of(S s) const {
-    if (s.data != nullptr) s.data += rows_.first * s.row;
+    s = moved(s, rows_.first * s.row);
     s.row *= rows_.skip;
     return s;
   }

@@ -8,16 +8,19 @@
 namespace elman {
 namespace {
 
-// What gates one direction: g, q, e and r, each of which may be of one step, one row or one column
-// for all; where it is absent, a tensor of one dimension stands for it. Packed, (1, N, H) is the
-// same at every step, and (rows, H) is not.
+// What gates one direction: g, q, e and r, each of which may be of bools, and of one step, one row
+// or one column for all; where it is absent, a tensor of one dimension stands for it. Packed,
+// (1, N, H) is the same at every step, and (rows, H) is not.
 template <class T>
 Factor<T> factor(const Tensor& t, const Steps& steps) {
   if (t.dim() == 1) return {};
   const int64_t last = t.dim() - 1;
   const bool still = t.size(0) == 1 && t.dim() == 3, packed = steps.packed() && t.dim() == 2;
   Factor<T> of{};
-  of.data = data_of<const T>(t);
+  if (t.scalar_type() == ScalarType::Bool)
+    of.flags = data_of<const uint8_t>(t);
+  else
+    of.data = data_of<const T>(t);
   of.step = still ? 0 : t.stride(0);
   of.row = packed ? t.stride(0) : t.size(1) == 1 ? 0 : t.stride(1);
   of.starts = packed ? steps.starts() : nullptr;
@@ -39,8 +42,9 @@ struct Gating {
         return t.size(k) == 1 || t.size(k) == size;
       };
       const bool each = steps.packed() && t.dim() == 2;
-      STD_TORCH_CHECK(t.is_cpu() && t.scalar_type() == dtype,
-                      "elman: a factor should be on the CPU and of the input's dtype");
+      STD_TORCH_CHECK(
+          t.is_cpu() && (t.scalar_type() == dtype || t.scalar_type() == ScalarType::Bool),
+          "elman: a factor should be on the CPU and of the input's dtype, or of bools");
       STD_TORCH_CHECK(
           each ? t.size(0) == steps.rows() && fits(1, H)
                : t.dim() == 3 && fits(1, N) && fits(2, H) &&

@@ -48,11 +48,11 @@ const Matrix<T>& input_weight_of(const Recurrence<T>& scan) {
 template <class T>
 struct Inside {
   Factor<T> q, r;
-  bool here() const { return q.data != nullptr || r.data != nullptr; }
+  bool here() const { return q.here() || r.here(); }
 };
 template <class T>
 Inside<T> inside_of(const LinearScan<T>& scan) {
-  return {{scan.q, false}, {}};
+  return {{scan.q.data, nullptr, scan.q.step, scan.q.row, scan.q.starts, false}, {}};
 }
 template <class T>
 Inside<T> inside_of(const Scan<T>& scan) {
@@ -83,15 +83,15 @@ void pack_panel(const Scan<T>& scan, Weights<T>& to, int64_t panel) {
   if (scan.x.data != nullptr) to.x_weight.fill(scan.x_weight, panel);
 }
 
+// to = q ⊙ r ⊙ row.
 template <class T>
 inline void scale_row(const Across<T>& q, const Across<T>& left, const T* row, int64_t H, T* to) {
-  for (int64_t j = 0; j < H; j += kLanes<T>) {
-    const int64_t n = std::min<int64_t>(kLanes<T>, H - j);
+  vectors<T>(0, H, [&](int64_t j, int64_t n) ELMAN_INLINE {
     Vec<T> state = load(row + j, n);
     if (q.here()) state *= q.at(j, n);
     if (left.here()) state *= left.at(j, n);
     store(to + j, state, n);
-  }
+  });
 }
 
 // One recurrence over some rows; `finish` takes each tile's sums to the output.

@@ -3,6 +3,7 @@
 
 #include "gradients.h"
 #include "loop.h"
+#include "masks.h"
 #include "products.h"
 #include "stream.h"
 
@@ -81,11 +82,18 @@ Status scan_with(const Scan<T>* asked, int64_t count, const Time& time, const Pa
 // Which of the loops that are made for one f alone serves; softplus stands for none.
 Nonlinearity plain(const Activation& f) { return f.bound > 0 ? Nonlinearity::softplus : f.f; }
 
+// Whether f gives something else than the states in any of them, or sees something else than sums.
+template <class R>
+bool carries(const R* scans, int64_t count) {
+  return std::any_of(scans, scans + count,
+                     [](const R& one) { return one.gates.carry() || one.norm.here(); });
+}
+
 // Whether there is a gate or a norm in any of them.
 template <class R>
 bool gated(const R* scans, int64_t count) {
-  return std::any_of(scans, scans + count,
-                     [](const R& one) { return one.gates.any() || one.norm.here(); });
+  return carries(scans, count) || std::any_of(scans, scans + count,
+                                              [](const R& one) { return one.gates.inside(); });
 }
 
 bool empty(const Time& time) { return time.L == 0 || time.N == 0; }
@@ -95,7 +103,7 @@ Status scan(const Scan<T>* scans, int64_t count, Time time, Parallel parallel) {
   for (int64_t k = 0; empty(time) && k < count; ++k) keep_initial(scans[k], time.N);
   if (empty(time)) return Status::ok;
   const Nonlinearity f = plain(scans[0].f);
-  if (gated(scans, count))
+  if (carries(scans, count))  // q and r alone are within the product
     return f == Nonlinearity::tanh ? scan_with<T, Gate<T, Tanh>>(scans, count, time, parallel)
                                    : scan_with<T, Gate<T, Any<T>>>(scans, count, time, parallel);
   switch (f) {
@@ -116,12 +124,19 @@ Status linear_scan(const LinearScan<T>* scans, int64_t count, Time time, Paralle
   return run<T, Combine<T>>(std::vector<LinearScan<T>>(scans, scans + count), time, parallel, 0);
 }
 
+// From so many rows on, h and h̄ are better read whole rows at a time: they come from far away, and
+// a tile takes a few columns of many.
+constexpr int64_t kWholeRows = 16;
+
 template <class T>
 Status gradients(const Gradients<T>* asked, int64_t count, Time time, Parallel parallel) {
   const Nonlinearity f = plain(asked[0].f);
-  if (gated(asked, count) || asked[0].lambda.data != nullptr)
-    return f == Nonlinearity::tanh ? derive<T, GateBack<T, Tanh>>(asked, count, time, parallel)
-                                   : derive<T, GateBack<T, Any<T>>>(asked, count, time, parallel);
+  const bool between = gated(asked, count) || asked[0].lambda.data != nullptr;
+  if ((between || time.N >= kWholeRows) && f == Nonlinearity::tanh)
+    return derive<T, GateBack<T, Tanh>>(asked, count, time, parallel);
+  if ((between || time.N >= kWholeRows) && f == Nonlinearity::relu)
+    return derive<T, GateBack<T, Relu>>(asked, count, time, parallel);
+  if (between) return derive<T, GateBack<T, Any<T>>>(asked, count, time, parallel);
   switch (f) {
     case Nonlinearity::tanh:
       return derive<T, Back<T, Tanh>>(asked, count, time, parallel);
@@ -148,7 +163,7 @@ constexpr KernelsOf<T> kernels_of() {
 #define ELMAN_QUOTED(x) ELMAN_TEXT(x)
 
 extern const Kernels ELMAN_NAMED(ELMAN_ISA);
-const Kernels ELMAN_NAMED(ELMAN_ISA){ELMAN_QUOTED(ELMAN_ISA), kernels_of<float>(),
+const Kernels ELMAN_NAMED(ELMAN_ISA){ELMAN_QUOTED(ELMAN_ISA), draw_mask, kernels_of<float>(),
                                      kernels_of<double>()};
 
 }  // namespace elman

@@ -49,11 +49,17 @@ struct Sequence {
   const int64_t* starts;
 };
 
-// What multiplies a sequence, place by place: it may be the same at all steps or for all rows, with
-// `step` or `row` zero, and in all columns, with `single`.
+// What multiplies a sequence, place by place: numbers, or flags of a byte, one or zero. It may be
+// the same at all steps or for all rows, with `step` or `row` zero, and in all columns, with
+// `single`. With neither, absent.
 template <class T>
-struct Factor : Sequence<const T> {
+struct Factor {
+  const T* data;
+  const uint8_t* flags;
+  int64_t step, row;
+  const int64_t* starts;
   bool single;
+  bool here() const { return data != nullptr || flags != nullptr; }
 };
 
 // A matrix anywhere in memory: the number in row k and column j is data[k * row + j * column].
@@ -88,8 +94,8 @@ struct Recurrence {
 template <class T>
 struct Gates {
   Factor<T> g, q, e, r;
-  bool carry() const { return g.data != nullptr || e.data != nullptr; }
-  bool inside() const { return q.data != nullptr || r.data != nullptr; }
+  bool carry() const { return g.here() || e.here(); }
+  bool inside() const { return q.here() || r.here(); }
   bool any() const { return carry() || inside(); }
 };
 
@@ -192,6 +198,7 @@ struct KernelsOf {
 // One instruction set's kernels.
 struct Kernels {
   const char* instruction_set;
+  void (*draw_mask)(uint64_t key, int32_t edge, int64_t size, uint8_t* to, Parallel);
   KernelsOf<float> f32;
   KernelsOf<double> f64;
 };

@@ -159,7 +159,9 @@ std::tuple<Tensor, Tensor> gated_scan(Tensor a, Tensor weight, Tensor h_0, std::
     const auto of_group = [&](const std::optional<Tensor>& t, int64_t k) -> Factor<T> {
       if (!t.has_value()) return {};
       const int64_t last = t->dim() - 1, shift = weight.dim() == 3 ? k * t->stride(last - 1) : 0;
-      return {sequence<const T>(*t, steps, shift), t->size(last) > 1 && t->stride(last) == 0};
+      const Sequence<const T> s = sequence<const T>(*t, steps, shift);
+      const bool single = t->size(last) > 1 && t->stride(last) == 0;
+      return {s.data, nullptr, s.step, s.row, s.starts, single};
     };
     std::vector<Scan<T>> scans(groups.G);
     for (int64_t k = 0; k < groups.G; ++k) {

@@ -91,6 +91,39 @@ inline void store(T* p, Vec<T> v, int64_t n) {
 #endif
 }
 
+// Flags of a byte, each zero or one, as numbers.
+template <class T>
+inline Vec<T> load_flags(const uint8_t* p) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4)
+    return (Vec<T>)_mm512_cvtepi32_ps(
+        _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+  else
+    return (Vec<T>)_mm512_cvtepi32_pd(
+        _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 4)
+    return (Vec<T>)_mm256_cvtepi32_ps(
+        _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+  int32_t four;
+  std::memcpy(&four, p, sizeof four);
+  return (Vec<T>)_mm256_cvtepi32_pd(_mm_cvtepu8_epi32(_mm_cvtsi32_si128(four)));
+#else
+  Vec<T> v{};
+  for (int64_t i = 0; i < kLanes<T>; ++i) v[i] = p[i];
+  return v;
+#endif
+}
+
+// The first n of them.
+template <class T>
+inline Vec<T> load_flags(const uint8_t* p, int64_t n) {
+  if (n == kLanes<T>) return load_flags<T>(p);
+  uint8_t some[kLanes<T>] = {};
+  std::memcpy(some, p, n);
+  return load_flags<T>(some);
+}
+
 template <class T>
 inline Vec<T> all(T x) {
   return x - Vec<T>{};

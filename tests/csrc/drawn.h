@@ -243,6 +243,7 @@ template <class T>
 struct GatesOf {
   std::vector<Numbers<T>> of_g, of_q, of_e, of_r;
   std::vector<std::array<bool, 4>> single;
+  std::vector<std::array<std::shared_ptr<uint8_t[]>, 4>> flags;  // instead of the numbers
 
   double g(int64_t d, int64_t t, int64_t r, int64_t j) const { return at(of_g, 0, d, t, r, j, 1); }
   double left(int64_t d, int64_t t, int64_t r, int64_t j) const {
@@ -259,7 +260,10 @@ struct GatesOf {
 
   Gates<T> of(int64_t d) const {
     const auto factor = [&](const std::vector<Numbers<T>>& of, int k) {
-      return Factor<T>{of[d].sequence(), single[d][k]};
+      const Sequence<const T> s = of[d].sequence();
+      const uint8_t* bytes = flags[d][k].get();
+      return Factor<T>{bytes == nullptr ? s.data : nullptr, bytes, s.step, s.row, s.starts,
+                       single[d][k]};
     };
     return {factor(of_g, 0), factor(of_q, 1), factor(of_e, 2), factor(of_r, 3)};
   }
@@ -355,11 +359,13 @@ struct Case {
     }
     return made;
   }
-  // g from 1/2 to 1, e within 1/4, q and r within 1: with W within 1/4H nothing grows.
+  // g from 1/2 to 1, e within 1/4, q and r within 1, or but for e flags: with W within 1/4H nothing
+  // grows.
   GatesOf<T> draw_gates() {
     GatesOf<T> made;
     const bool any = maybe("gates", 50);
     made.single.resize(count);
+    made.flags.resize(count);
     int k = 0;
     for (auto* of : {&made.of_g, &made.of_q, &made.of_e, &made.of_r}) {
       of->resize(count);
@@ -374,6 +380,12 @@ struct Case {
         made.single[d][k] = random.chance(25);
         for (int64_t i = 0; k == 0 && i < place.size; ++i)
           (*of)[d].memory[i] = T(0.75) + (*of)[d].memory[i] / 4;
+        if (k == 2 || place.size == 0 || !maybe("flags", 30)) continue;
+        made.flags[d][k].reset(new uint8_t[place.size]);
+        for (int64_t i = 0; i < place.size; ++i) {
+          made.flags[d][k][i] = random.chance(50);
+          (*of)[d].memory[i] = made.flags[d][k][i];
+        }
       }
       ++k;
     }

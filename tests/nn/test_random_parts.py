@@ -5,27 +5,51 @@ import torch
 
 import elman
 from elman import Dynamics, Wiring
-from elman.nn.masks import kept, scaled_mask
-from elman.ops import use_backend
+from elman.nn.masks import _draws, kept, scaled_mask
+from elman.ops import cpu, use_backend
 from tests.nn.by_hand import Masks, by_hand
 
 L, N, K, H = 6, 4, 3, 4
+CPU = torch.device("cpu")
+
+
+def near_half(share, draws):
+    """Whether it is within five standard deviations of a half, or of a quarter."""
+    return abs(share - round(4 * share) / 4) <= 5 * (0.25 / draws) ** 0.5
 
 
 def test_a_mask_drops_as_many_as_it_should():
     torch.manual_seed(0)
     size = 1 << 20
     for p in (0.0, 0.1, 0.5, 0.9, 1.0):
-        share = 1 - kept((size,), p, torch.zeros(1)).mean().item()
+        share = 1 - kept((size,), p, CPU).float().mean().item()
         assert abs(share - p) <= 5 * (p * (1 - p) / size) ** 0.5 + 2**-17
-    places = kept((size // 4, 4), 0.5, torch.zeros(1)).mean(0)  # each of the four of one draw
-    assert (places - 0.5).abs().max() <= 5 * (0.25 / (size // 4)) ** 0.5
-    both = kept((size // 4, 4), 0.5, torch.zeros(1))
-    pairs = (both.T @ both) / (size // 4)  # and no two of them together
-    assert (pairs - torch.full((4, 4), 0.25) - torch.eye(4) / 4).abs().max() <= 5 * (
-        0.25 / (size // 4)
-    ) ** 0.5
     assert scaled_mask((8,), 0.5, torch.zeros(1)).unique().tolist() in ([0, 2], [0], [2])
+
+
+def test_places_of_a_mask_know_nothing_of_each_other():
+    """Neighbours, the two halves of a word, and words that differ in one bit; nor do two masks."""
+    torch.manual_seed(0)
+    size = 1 << 20
+    mask, other = kept((size,), 0.5, CPU), kept((size,), 0.5, CPU)
+    assert near_half((mask == other).float().mean().item(), size)
+    for apart in (1, 2, 3, 64, 65, 127, 128, 256, 4096, 1 << 15):
+        same = (mask[apart:] == mask[:-apart]).float().mean().item()
+        assert near_half(same, size - apart), apart
+    for k in range(128):  # each place of a block
+        column = mask.view(-1, 128)[:, k].float().mean().item()
+        assert near_half(column, size // 128), k
+
+
+@pytest.mark.skipif(cpu.problem() is not None, reason="needs the compiled kernels")
+@pytest.mark.parametrize("size", [0, 1, 127, 128, 129, 100_003, 600_000])
+@pytest.mark.parametrize("dropped", [0.0, 0.1, 0.5, 1.0])
+def test_the_kernels_draw_what_torch_does(dropped, size):
+    key = torch.tensor(-0x123456789ABCDEF)
+    mask = torch.empty(size, dtype=torch.bool)
+    edge = round(dropped * 65536)
+    cpu.draw_mask(int(key), edge, mask)
+    assert torch.equal(mask, _draws(key, size) >= edge)
 
 
 def made(**arguments):
@@ -39,7 +63,7 @@ def test_zoneout_keeps_the_old_state_where_it_says():
     torch.manual_seed(5)
     output, _ = rnn(x)
     torch.manual_seed(5)
-    new = {(0, d): kept((L, N, H), 0.4, x) for d in range(2)}
+    new = {(0, d): kept((L, N, H), 0.4, CPU).double() for d in range(2)}
     want, _ = by_hand(rnn, x, masks=Masks(new=new))
     torch.testing.assert_close(output, want[0], rtol=1e-12, atol=1e-12)
 

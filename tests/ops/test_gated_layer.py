@@ -8,7 +8,7 @@ import torch
 from elman.ops import Gates, cpu, elsewhere, layer, use_backend
 from elman.ops.activations import NONLINEARITIES, NUMBERS
 from tests.ops.cases import LAYOUTS, SERVING, Layout
-from tests.ops.gated import forms, gates_for, like, looped, of_gates, results, same
+from tests.ops.gated import FORMS, forms, gates_for, like, looped, of_gates, results, same
 from tests.ops.layers import bars_for, every_layout, flat, make, nested, one_or_two
 from tests.tolerances import as_good, largest
 
@@ -275,3 +275,29 @@ def test_torch_export_takes_a_length_that_varies():
         x = torch.randn(length, 2, 3)
         for got, want in zip(program(x, h_0), leaky(x, h_0), strict=True):
             torch.testing.assert_close(got, want, rtol=0, atol=1e-6)
+
+
+@one_or_two
+@pytest.mark.parametrize("names", ["g", "r", "q", "gr", "gqr"])
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    "layout", [LAYOUTS["dense,odd"], LAYOUTS["packed"]], ids=["dense", "packed"]
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_gates_of_bools_are_their_numbers(dtype, layout, form, names, D):
+    """The same bits: one and zero multiply as they do as numbers."""
+    x, h_0, weights = make(layout, D)
+    flags = gates_for(layout, D, names, form)
+    flags = [Gates(*(None if c is None else c > 0.1 for c in one)) for one in flags]
+    numbers = [Gates(*(None if c is None else c.to(dtype) for c in one)) for one in flags]
+    leaves = [t.to(dtype).requires_grad_() for t in flat(x, h_0, weights)]
+
+    def run(gates):
+        output, h_n = layer(
+            leaves[0], leaves[1], nested(leaves[2:], D), "tanh", layout.batch_sizes, gates
+        )
+        found = torch.autograd.grad(output.sum() + h_n.square().sum(), leaves)
+        return [output, h_n, *found]
+
+    for one, other in zip(run(flags), run(numbers), strict=True):
+        assert torch.equal(one, other)

@@ -116,16 +116,21 @@ class Dynamics:
 
     def names(self, suffix: str) -> list[str]:
         """What `create` registered for one layer and direction."""
-        names = [f"leak_logit{suffix}"] * self.learn_leak
-        names += [f"leak{suffix}"] * (isinstance(self.leak, tuple) and not self.learn_leak)
-        return names + [f"norm_{of}{suffix}" for of in ("weight", "bias")] * self.layer_norm
+        names = []
+        if self.learn_leak:
+            names.append(f"leak_logit{suffix}")
+        elif isinstance(self.leak, tuple):
+            names.append(f"leak{suffix}")
+        if self.layer_norm:
+            names += [f"norm_weight{suffix}", f"norm_bias{suffix}"]
+        return names
 
     def leak_of(self, tensors: dict[str, Tensor], suffix: str, x: Tensor) -> Tensor | None:
         """α of one layer and direction, (1, 1, H) or (1, 1, 1); None where there is none."""
         if self.learn_leak:
-            return tensors[f"leak_logit{suffix}"].sigmoid()[None, None]
+            return tensors[f"leak_logit{suffix}"].sigmoid().view(1, 1, -1)
         if not isinstance(self.leak, (int, float)):
-            return tensors[f"leak{suffix}"][None, None]
+            return tensors[f"leak{suffix}"].view(1, 1, -1)
         return None if self.leak == 1 else x.new_full((1, 1, 1), self.leak)
 
     def gates(
@@ -134,7 +139,7 @@ class Dynamics:
         """The gates of one layer and direction in one call."""
         g = self.leak_of(tensors, suffix, x)
         if self.zoneout and training:
-            new = kept((*x.shape[:-1], call.H), self.zoneout, x)
+            new = kept((*x.shape[:-1], call.H), self.zoneout, x.device)
             g = new if g is None else new * _beside(g, new)
         elif self.zoneout:
             g = (1 - self.zoneout) * (x.new_ones(1, 1, 1) if g is None else g)
@@ -148,8 +153,8 @@ class Call(NamedTuple):
 
     Attributes:
         H: units.
-        present: 1 where there is a step and 0 in a gap, (L, N, 1) or packed (rows, 1).
-        left: 0 where a state is reset before the step, else 1, in the same shape.
+        present: whether there is a step and no gap, bools (L, N, 1) or packed (rows, 1).
+        left: false where a state is reset before the step, in the same shape.
         inside: the mask of recurrent dropout, (1, N, H).
     """
 

@@ -9,11 +9,11 @@ from torch.nn import functional
 
 
 class Flags(NamedTuple):
-    """In the layout of the sequence, (L, N, 1) or packed (rows, 1), in its dtype.
+    """Bools in the layout of the sequence, (L, N, 1) or packed (rows, 1).
 
     Attributes:
-        present: 1 where there is a step, 0 in a gap.
-        left: 0 where the state before the step is set to zero, else 1.
+        present: whether there is a step; false in a gap.
+        left: whether the state before the step is left; false where it is set to zero.
         left_reverse: the same for who comes from the end: it leaves a row's episode where the
             next step began another.
     """
@@ -58,22 +58,21 @@ def as_flags(
             )
 
     def arranged(t: Tensor) -> Tensor:
-        t = t.to(x.device)
+        if t.device != x.device:
+            t = t.to(x.device)
         if t.dim() == 1:
-            t = t[:, None]  # unbatched
-        elif batch_first:
-            t = t.transpose(0, 1)
-        return t.unsqueeze(-1)
+            return t[:, None, None]  # unbatched
+        return (t.transpose(0, 1) if batch_first else t).unsqueeze(-1)
 
-    present = None if mask is None else arranged(mask).to(x.dtype)
+    present = None if mask is None else arranged(mask)
     if reset is None:
         return Flags(present)
     begins = arranged(reset)
     if lengths is not None:
         steps = torch.arange(len(begins), device=begins.device)
         begins = begins & (steps[:, None] < lengths.to(begins.device)).unsqueeze(-1)
-    left = (~begins).to(x.dtype)
+    left = ~begins
     if not backward:
         return Flags(present, left)
     # a step from the end leaves an episode where the next one began
-    return Flags(present, left, functional.pad(left[1:], (0, 0, 0, 0, 0, 1), value=1.0))
+    return Flags(present, left, functional.pad(left[1:], (0, 0, 0, 0, 0, 1), value=True))

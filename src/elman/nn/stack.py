@@ -26,10 +26,14 @@ Tensors = dict[str, Tensor]
 
 def tensors_of(rnn: "RNN") -> Tensors:
     """Everything a call reads, once: a parametrised weight is computed at each reading."""
-    names = [name for names in rnn._all_weights for name in names]
-    suffixes = [first.removeprefix("weight_ih") for first, *_ in rnn._all_weights]
-    names += [name for suffix in suffixes for name in rnn.dynamics_or_plain.names(suffix)]
-    return {name: getattr(rnn, name) for name in names}
+    found = {}
+    for names in rnn._all_weights:
+        for name in names:
+            found[name] = getattr(rnn, name)
+        if rnn.dynamics is not None:
+            for name in rnn.dynamics.names(names[0].removeprefix("weight_ih")):
+                found[name] = getattr(rnn, name)
+    return found
 
 
 class Drawn(NamedTuple):
@@ -84,7 +88,7 @@ def run(
     """
     wiring, D = rnn.wiring_or_plain, rnn._num_directions
     if flags.present is not None:  # there may be anything in a gap, NaN too
-        x = x.masked_fill(flags.present == 0, 0)
+        x = torch.where(flags.present, x, x.new_zeros(()))  # one pass over x
     turn = mirrored(batch_sizes, x) if wiring.reverse else None
     if turn is not None:
         x = x.index_select(0, turn)

@@ -17,7 +17,7 @@ from elman.ops.doors import scan, traced, transformed
 from elman.ops.gates import Gates
 from elman.ops.layout import ended
 from elman.ops.norm import Norm
-from elman.ops.select import select
+from elman.ops.select import asked_for, select
 
 
 class Kind(NamedTuple):
@@ -35,15 +35,15 @@ Take = Callable[[list[Tensor]], tuple[list[Gates], list[Norm]]]
 
 def in_one_piece(tensors: Sequence[Tensor]) -> bool:
     """Whether the kernels' own layer serves: a plain call, in a dtype they have."""
+    for t in tensors:
+        if not t.is_cpu:
+            return False
     x = tensors[0]
-    return (
-        x.dtype in cpu.OWN
-        and all(t.is_cpu for t in tensors)
-        and not torch.is_autocast_enabled("cpu")
-        and not transformed()
-        and not traced()
-        and select(x.device, x.dtype).backend == "cpu"
-    )
+    if x.dtype not in cpu.OWN or torch.is_autocast_enabled("cpu") or transformed() or traced():
+        return False
+    if asked_for() is None:  # the kernels come first, so that no more need be asked
+        return cpu.problem() is None
+    return select(x.device, x.dtype).backend == "cpu"
 
 
 def check_devices(tensors: Sequence[Tensor]) -> None:

@@ -49,6 +49,8 @@ def library() -> ctypes.CDLL:
     kernels.elman_stream_open.argtypes = [
         ctypes.c_int, number, ctypes.c_int, number, pointer, pointer,
     ]  # fmt: skip
+    kernels.elman_draw_mask.restype = None
+    kernels.elman_draw_mask.argtypes = [ctypes.c_uint64, ctypes.c_int32, number, pointer]
     for function, arguments in (("step", 3), ("state", 3), ("close", 1)):
         kernel = getattr(kernels, f"elman_stream_{function}")
         kernel.restype, kernel.argtypes = None, [pointer] * arguments
@@ -68,6 +70,11 @@ def use_instruction_set(name: str) -> None:
     """
     if not library().elman_use_instruction_set(name.encode()):
         raise ValueError(f"no kernels named {name!r} run here; {instruction_set()!r} do")
+
+
+def draw_mask(key: int, edge: int, to: Tensor) -> None:
+    """Into contiguous bools, true where a draw is at least `edge`: `elman.nn.masks` says which."""
+    library().elman_draw_mask(key, edge, to.numel(), to.data_ptr())
 
 
 def serves(device: torch.device, dtype: torch.dtype) -> str | None:

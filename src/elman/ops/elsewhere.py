@@ -11,7 +11,7 @@ from elman.ops import aten, cpu
 from elman.ops.activations import slope
 from elman.ops.check import check_batch_sizes
 from elman.ops.derivatives import both
-from elman.ops.gates import Gates, from_flat, spread
+from elman.ops.gates import Gates, from_flat, numbers, spread
 from elman.ops.layout import (
     begun,
     edge,
@@ -225,7 +225,9 @@ def _gated_layer_backward(
         ]
         lambdas.append(lambda_)
         left = gates[d].r
-        kept = before if left is None else spread(left, before.shape, batch_sizes) * before
+        kept = before
+        if left is not None:
+            kept = spread(numbers(left, before), before.shape, batch_sizes) * before
         of_units.append((lambda_ * (inner - kept)).flatten(0, -2).sum(0))
     bars = [x_bar if wanted & 1 else x.new_empty(0), h_0_bar if wanted & 2 else x.new_empty(0)]
     bars += [b if wanted & 4 else x.new_empty(0) for b in weight_bars]

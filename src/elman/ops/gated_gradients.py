@@ -13,7 +13,7 @@ from torch import Tensor
 from elman.ops import cpu
 from elman.ops.activations import slope
 from elman.ops.composed import Kind, differentiable, to_be_transformed
-from elman.ops.gates import EACH, Gates, from_flat, gathered, spread
+from elman.ops.gates import EACH, Gates, from_flat, gathered, numbers, spread
 from elman.ops.layout import previous, product, scaled
 from elman.ops.norm import Norm, evened
 
@@ -191,4 +191,6 @@ class _Direction:
         return evened(weight * delta, even, scale)
 
     def _wide(self, c: Tensor | None) -> Tensor | None:
-        return None if c is None else spread(c, self.lambda_.shape, self.batch_sizes)
+        if c is None:
+            return None
+        return spread(numbers(c, self.lambda_), self.lambda_.shape, self.batch_sizes)

@@ -3,7 +3,8 @@
     h_t = e_t ⊙ h' + g_t ⊙ f(a_t + (q_t ⊙ h') Wᵀ)        h' = r_t ⊙ h_{t-1}
 
 A gate of a dense sequence is (L, N, H) with one in the place of any of them; of a packed one
-(1, N, H), the same at every step, or (rows, H), where N and H may be one.
+(1, N, H), the same at every step, or (rows, H), where N and H may be one. It has the dtype of the
+input, or bools, which stand for one and zero in a byte.
 """
 
 from typing import NamedTuple
@@ -38,8 +39,8 @@ class Gates(NamedTuple):
         return self.g is not None or self.e is not None
 
     def spread(self, like: Tensor, batch_sizes: Tensor | None) -> "Gates":
-        """Each in the shape of a sequence, with e written out and r within q and e."""
-        g, q, e, r = self
+        """Each in the shape and dtype of a sequence, with e written out and r within q and e."""
+        g, q, e, r = (c if c is None else numbers(c, like) for c in self)
         if e is None and g is not None:
             e = 1 - g
         g, q, e, r = (
@@ -51,7 +52,8 @@ class Gates(NamedTuple):
 
     def flat(self, x: Tensor) -> list[Tensor]:
         """As an operator takes them: a tensor of one dimension stands for one that is absent."""
-        return [x.new_empty(0) if c is None else c for c in self]
+        absent = x.new_empty(0)
+        return [absent if c is None else c for c in self]
 
 
 #: How many factors an operator is given for a direction.
@@ -62,6 +64,11 @@ def from_flat(factors: list[Tensor]) -> list[Gates]:
     """The gates of every direction, from those of all of them in a row."""
     given = [None if c.dim() == 1 else c for c in factors]
     return [Gates(*given[k : k + EACH]) for k in range(0, len(given), EACH)]
+
+
+def numbers(c: Tensor, like: Tensor) -> Tensor:
+    """A gate, and where it is of bools their numbers."""
+    return c.to(like.dtype) if c.dtype == torch.bool else c
 
 
 def spread(c: Tensor, shape: torch.Size, batch_sizes: Tensor | None) -> Tensor:
@@ -88,15 +95,17 @@ def check_gates(gates: Gates, x: Tensor, N: int, H: int, batch_sizes: Tensor | N
     """Types and shapes.
 
     Raises:
-        TypeError: a gate is no tensor of the input's dtype.
+        TypeError: a gate is no tensor of the input's dtype or of bools.
         ValueError: it has another shape, or lies on another device.
     """
     for name, c in zip(Gates._fields, gates, strict=True):
         if c is None:
             continue
-        if not isinstance(c, Tensor) or c.dtype != x.dtype:
+        if not isinstance(c, Tensor) or c.dtype not in (x.dtype, torch.bool):
             got = c.dtype if isinstance(c, Tensor) else type(c).__name__
-            raise TypeError(f"{name} should be a Tensor of {x.dtype}, as the input, got {got}")
+            raise TypeError(
+                f"{name} should be a Tensor of {x.dtype}, as the input, or of bools, got {got}"
+            )
         if c.device != x.device:
             raise ValueError(f"{name} should be on {x.device}, as the input, got {c.device}")
         full: tuple[int, ...] = (x.shape[0] if batch_sizes is None else 1, N, H)
