@@ -8,9 +8,13 @@ import pytest
 import torch
 
 from elman import Classifier, Forecaster, Generator
+from tests.cli.conftest import QUICK
 from tests.tasks import generators
+from tests.view.layers import stepped
+from tests.view.layers import terms as terms_of
 from tests.view.networks import array
 from tests.view.networks import document as document_of
+from tests.view.pages import sums
 
 
 def document(path):
@@ -47,6 +51,32 @@ def test_a_text(elman, trained, tmp_path):
     assert of["title"] == "头痛发"
     p = Classifier.load(trained).predict_proba(["头痛发"])[0]
     assert of["outputs"]["answer"] == ["fall", "rise"][p.argmax()]
+
+
+def test_a_leak_and_a_norm(elman, terms, tmp_path, chromium):
+    """Trained, diagnosed and seen by the commands alone; the page's numbers are the network's."""
+    run, page = tmp_path / "run", tmp_path / "page.html"
+    columns = ["--text", "term", "--label", "label", "--group", "group"]
+    dynamics = ["--leak", "0.3", "--layer-norm"]
+    assert elman("train", "classify", terms, *columns, *dynamics, *QUICK, "--out", run).code == 0
+    facts = json.loads(elman("diagnose", run, terms, "--json", "--first", "20").out)
+    assert facts["layers"][0]["horizon"] >= 1
+    assert elman("view", run, "--input", "头痛发热", "-o", page).code == 0
+    network = Classifier.load(run).model_
+    ids = torch.tensor([Classifier.load(run).reader_.vocabulary.encode("头痛发热")])
+    x = network.embedding(ids)[0].detach()
+    _, ((_, before, _),), _ = stepped(network.rnn, x)
+    truth = terms_of(network.rnn, 0, 0, x[2].double(), before[2].detach())
+    tab = chromium.new_page()
+    tab.goto(page.as_uri() + "#step=3&unit=5")
+    tab.wait_for_selector('html[data-drawn="all"]', timeout=20_000)
+    found = sums(tab)
+    tab.close()
+    assert found.keys() == truth.keys() | {"difference"}
+    assert {"norm", "keep", "fresh"} <= found.keys()
+    for name, value in truth.items():
+        assert found[name][1] == pytest.approx(float(value[5]), abs=1e-6), name
+    assert abs(found["difference"][1]) < 1e-6
 
 
 def test_a_row_of_the_table_it_learned_from(elman, trained, tmp_path):

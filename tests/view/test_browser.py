@@ -1,7 +1,6 @@
 """The page in a browser: what it shows is what torch computes, for all three jobs."""
 
 import json
-import re
 
 import pytest
 import torch
@@ -10,32 +9,7 @@ from torch.nn import functional
 import elman
 from tests.view.conftest import WAVE
 from tests.view.networks import by_hand
-
-SHOWN = 5e-7 + 1e-6  # the sixth decimal is rounded; before that, 1e-6
-
-
-def number(text):
-    return float(re.search(r"[−-]?\d+(\.\d+)?(e[−-]?\d+)?", text)[0].replace("−", "-"))
-
-
-def sums(tab):
-    """The arithmetic of the chosen unit: as shown, and in full."""
-    lines = tab.query_selector_all("#arithmetic dd")
-    return {
-        line.get_attribute("data-line"): (
-            number(line.inner_text()),
-            float(line.get_attribute("data-value")),
-        )
-        for line in lines
-    }
-
-
-def go(tab, picture, step, unit=None):
-    tab.evaluate(
-        "(a) => { location.hash = a; }", f"#step={step}" + f"&unit={unit}" * (unit is not None)
-    )
-    tab.wait_for_timeout(30)  # hashchange is told in a task of its own
-    picture(tab)
+from tests.view.pages import SHOWN, go, number, sums
 
 
 def check_step(tab, rnn, x, t, unit, states):
@@ -203,16 +177,6 @@ def test_all_terms_add_up(opened, picture, classifier):
         total += product
     found = sums(tab)
     assert total == pytest.approx(found["sum"][1] - found["bias"][1], abs=16 * 5e-7)
-
-
-@pytest.mark.parametrize("f", ["relu", "identity"])
-def test_a_layer_of_python(opened, picture, f):
-    rnn, x = elman.RNN(3, 4, nonlinearity=f), torch.randn(5, 3)
-    tab = opened(elman.view(rnn, x), "#step=3&unit=1")
-    with torch.no_grad():
-        assert sums(tab)["h"][1] == pytest.approx(float(rnn(x)[0][2, 1]), abs=1e-6)
-    assert sums(tab)["f"][1] == pytest.approx(sums(tab)["h"][1], abs=1e-6)
-    assert f"{f}" in tab.inner_text("#strips")
 
 
 def test_what_is_not_shown_enters_the_sums(opened):

@@ -87,3 +87,12 @@ def test_without_matplotlib(found, monkeypatch):
         SettingError, match=r"matplotlib is not installed; pip install 'elman\[plot"
     ):
         plots.plot_states(found)
+
+
+def test_of_any_layer(tmp_path):
+    dynamics = elman.Dynamics(leak=0.2, layer_norm=True)
+    wiring = elman.Wiring(hidden_sizes=[3, 5], merge="sum")
+    rnn = elman.RNN(2, 5, 2, "softplus", bidirectional=True, dynamics=dynamics, wiring=wiring)
+    path = tmp_path / "all.png"
+    plots.plot_diagnosis(rnn, torch.randn(20, 3, 2)).savefig(path)
+    assert path.stat().st_size > 5000

@@ -8,6 +8,7 @@ from torch import nn
 import elman
 from elman.models import ConcatRNN
 from elman.view.memory import spectral_radius, stretch
+from elman.view.steps import Jacobians
 from tests.tolerances import distance, largest
 from tests.view.networks import array, by_hand, document, eye_like, layer
 
@@ -95,7 +96,7 @@ def test_the_largest_singular_values_at_any_size(H):
     W, slopes = torch.randn(H, H).double() / H**0.5, torch.rand(4, H).double()
     slopes[2] = 0  # all units off, as relu's may be
     truth = torch.stack([torch.linalg.matrix_norm(s[:, None] * W, 2) for s in slopes])
-    torch.testing.assert_close(stretch(W, slopes), truth, rtol=1e-6, atol=1e-12)
+    torch.testing.assert_close(stretch(Jacobians(W, slopes)), truth, rtol=1e-6, atol=1e-12)
 
 
 def test_the_spectral_radius_of_a_large_matrix():

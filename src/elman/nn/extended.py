@@ -76,7 +76,7 @@ def _padded(
             )
         check_lengths(steps, N, L)
         steps = None if all_whole(steps, L) else steps
-    h_0 = _initial(rnn, hx, x, N, single)
+    h_0 = first_states(rnn, hx, x, N, single)
     every, keep = states == "all", states != "last"
     drawn = draw(rnn, x, N)
     part = _steps_of_part(rnn, keep)
@@ -117,7 +117,7 @@ def _packed(rnn: "RNN", packed: PackedSequence, hx: Any, states: str) -> tuple[A
         raise RuntimeError(f"RNN: packed input should have 2-D data, got {data.dim()}-D")
     rnn._check_input(data, next(iter(tensors.values())).dtype)
     N = int(batch_sizes[0]) if order is None else order.shape[0]
-    h_0 = _initial(rnn, hx, data, N, False)
+    h_0 = first_states(rnn, hx, data, N, False)
     if order is not None:
         h_0 = [h.index_select(1, order) for h in h_0]
     masks = draw(rnn, data, N)
@@ -155,8 +155,14 @@ def _nested(rnn: "RNN", x: Tensor, hx: Any, states: str) -> tuple[Any, Any]:
     return None if found is None else unpacked(found), h_n
 
 
-def _initial(rnn: "RNN", hx: Any, x: Tensor, N: int, single: bool) -> list[Tensor]:
-    """The first state of each layer, (D, N, H_out)."""
+def first_states(rnn: "RNN", hx: Any, x: Tensor, N: int, single: bool) -> list[Tensor]:
+    """The first state of each layer, (D, N, H_out).
+
+    Args:
+        hx: what a call gave: None for zeros or what was learned, one tensor, or one a layer.
+        x: the input, whose dtype and device they have.
+        single: whether it is one sequence without a batch.
+    """
     D, sizes = rnn._num_directions, rnn.hidden_sizes
     if hx is None:
         if not rnn.wiring_or_plain.learn_h_0:

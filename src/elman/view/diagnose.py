@@ -12,6 +12,7 @@ from elman.errors import RunDirectoryError
 from elman.view.diagnosis import measures
 from elman.view.diagnosis.probe import Pass, recurrent, watched
 from elman.view.diagnosis.result import Diagnosis, LayerDiagnosis
+from elman.view.functions import Function
 
 
 @runtime_checkable
@@ -36,7 +37,7 @@ def diagnose(
 ) -> Diagnosis:
     """Look into the recurrent layers of a model while it reads a batch.
 
-        J_t = ∂h_t/∂h_{t-1} = diag(f'(z_t)) W_hh
+        J_t = ∂h_t/∂h_{t-1}, which is diag(f'(z_t)) W_hh in a plain layer
 
     Of every layer and direction: the spectral radius of W_hh; |∂L/∂h_t| at every step, by the real
     backward pass; saturated, stuck and dead units; Lyapunov exponents by the QR method along the
@@ -44,9 +45,10 @@ def diagnose(
     ∂h_{t+k}/∂h_t is under 1 %. `elman.view.diagnosis.definitions` has each with unit and source.
 
     Args:
-        model: an `elman.RNN` or `torch.nn.RNN`, any module with such inside, or a fitted or loaded
-            `Classifier`, `Generator` or `Forecaster`. It is run in eval mode and left as it was;
-            no `.grad` is touched.
+        model: any `elman.RNN`, whatever its dynamics, wiring and nonlinearity, or
+            `torch.nn.RNN`, any module with such inside, or a fitted or loaded `Classifier`,
+            `Generator` or `Forecaster`. It is run in eval mode and left as it was; no `.grad` is
+            touched.
         batch: what to read. Of a module its input, or a tuple or dict of its arguments; of a job
             what its `fit` takes: texts or sequences, one text, a series. Default: None, and what
             the weights alone tell, the spectral radius, is all there is.
@@ -133,7 +135,8 @@ def _weights_alone(network: nn.Module) -> list[LayerDiagnosis]:
                 weight = getattr(rnn, f"weight_hh_l{k}{suffix}").detach().to("cpu", torch.float64)
                 layer = f"{name}.l{k}{suffix}" if name else f"l{k}{suffix}"
                 values = measures.eigenvalues(_checked(weight, "weights"))
-                found.append(LayerDiagnosis(layer, len(weight), rnn.nonlinearity, values.numpy()))
+                f = Function(rnn.nonlinearity).name
+                found.append(LayerDiagnosis(layer, len(weight), f, values.numpy()))
     return found
 
 
@@ -171,7 +174,9 @@ def _loss_of(
 def _default_loss(network: Any, out: Any) -> Tensor:
     if "" in recurrent(network):  # the model itself is the layer
         directions = 2 if network.bidirectional else 1
-        return out[1][-directions:].square().sum() / 2
+        h_n = out[1]  # of each layer apart where their sizes differ
+        top = h_n[-1] if isinstance(h_n, tuple) else h_n[-directions:]
+        return top.square().sum() / 2
     while isinstance(out, (tuple, list)) and out:
         out = out[0]
     if not isinstance(out, Tensor) or not out.is_floating_point():
@@ -211,7 +216,7 @@ def _looked_at(of: Pass, exponents: int, rows: int, ahead: int) -> LayerDiagnosi
     return LayerDiagnosis(
         name=of.name,
         units=len(of.weight),
-        nonlinearity=of.nonlinearity,
+        nonlinearity=of.step.f.name,
         eigenvalues=measures.eigenvalues(_checked(of.weight, "weights")).numpy(),
         steps=int(of.lengths.max()),
         rows=int((of.lengths > 0).sum()),

@@ -43,19 +43,23 @@ def kept(chains: list[Chain], shown: slice, directions: int) -> list[Kept]:
         x = layer[0].inputs[shown]
         H, F = layer[0].states.shape[1], x.shape[1]
         below = None
-        if k:  # of the layer below those that are shown of it
-            parts = [of.units + d * H for d, of in enumerate(found[-directions:])]
+        if k and chains[k - 1].output is None:  # of the layer below those that are shown of it
+            H_below = chains[k - 1].states.shape[1]
+            parts = [of.units + d * H_below for d, of in enumerate(found[-directions:])]
             below = torch.cat(parts)
-        U, P = _sizes(H, F, L, share, None if below is None else len(below))
+        more = 2 * layer[0].weights.step.f.own  # a function's values and slopes go along
+        more += sum(of is not None for of in (layer[0].other, layer[0].skipped, layer[0].output))
+        U, P = _sizes((H, F, L, more), share, None if below is None else len(below))
         inputs = below if below is not None else _liveliest(x, P)
         found += [Kept(inputs, _liveliest(chain.states[shown], U)) for chain in layer]
     return found
 
 
-def _sizes(H: int, F: int, L: int, share: int, below: int | None) -> tuple[int, int]:
-    """How many units and inputs of a chain fit into its share of numbers."""
+def _sizes(of: tuple[int, int, int, int], share: int, below: int | None) -> tuple[int, int]:
+    """How many units and inputs of a chain, `_numbers`'s `of`, fit into its share of numbers."""
+    H, F, _, _ = of
     U, P = min(H, MOST_UNITS), min(F, MOST_UNITS) if below is None else below
-    while _numbers(U, P, H, F, L) > share:
+    while _numbers(U, P, *of) > share:
         if below is None and LEAST < P and (P >= U or U <= LEAST):
             P = max(LEAST, P * 9 // 10)
         elif U > LEAST:
@@ -65,9 +69,11 @@ def _sizes(H: int, F: int, L: int, share: int, below: int | None) -> tuple[int, 
     return U, P
 
 
-def _numbers(U: int, P: int, H: int, F: int, L: int) -> int:
-    """How many a chain takes: weights, states and inputs, and what the others add."""
-    return U * (U + P + 2) + L * (U + P) + L * U * ((U < H) + (P < F))
+def _numbers(U: int, P: int, H: int, F: int, L: int, more: int) -> int:
+    """How many a chain takes: weights, states and inputs, what the others add, and so many more
+    of each unit at each step.
+    """
+    return U * (U + P + 5) + L * (U + P) + L * U * ((U < H) + (P < F) + more)
 
 
 def _liveliest(x: Tensor, number: int) -> Tensor:

@@ -1,6 +1,8 @@
 """How far back a network's memory reaches, from the Jacobians of its states.
 
-    J_t = ∂h_t/∂h_{t-1} = diag(f'_t) W_hh        ∂h_T/∂h_t = J_T … J_{t+1}
+    J_t = ∂h_t/∂h_{t-1}        ∂h_T/∂h_t = J_T … J_{t+1}
+
+`elman.view.steps` has J_t; of a plain layer it is diag(f'_t) W_hh.
 
 Source: Pascanu, Mikolov & Bengio, On the difficulty of training recurrent neural networks, ICML
 2013, arXiv 1211.5063.
@@ -12,6 +14,7 @@ import torch
 from torch import Tensor
 
 from elman.view.chains import Chain
+from elman.view.steps import Jacobians
 
 #: Up to so many units every direction is measured and all eigenvalues are found; beyond, a sample.
 EXACT, DIRECTIONS = 512, 64
@@ -43,7 +46,7 @@ class Memory:
     exact: bool
 
 
-def memory_of(chain: Chain, nonlinearity: str) -> Memory:
+def memory_of(chain: Chain) -> Memory:
     """Measure a chain.
 
     >>> from elman.view.stack import stack_of
@@ -52,79 +55,73 @@ def memory_of(chain: Chain, nonlinearity: str) -> Memory:
     >>> with torch.no_grad():  # which forgets nine tenths at each step, near zero
     ...     _ = rnn.weight_hh_l0.copy_(torch.eye(3) / 10)
     ...     _ = [bias.zero_() for bias in (rnn.bias_ih_l0, rnn.bias_hh_l0)]
-    >>> x, h_0 = torch.zeros(5, 1), torch.zeros(1, 3)
-    >>> chain, = run(stack_of(rnn), x, h_0, rnn(x)[0].detach(), half_square)
-    >>> memory = memory_of(chain, "tanh")
+    >>> stack, x = stack_of(rnn), torch.zeros(5, 1)
+    >>> chain, = run(stack, x, stack.first(), rnn(x)[0].detach(), half_square)
+    >>> memory = memory_of(chain)
     >>> memory.gain.log10().round(decimals=3).tolist(), round(memory.radius, 3)
     ([-4.0, -3.0, -2.0, -1.0, 0.0], 0.1)
     >>> memory.verdict, memory.lasts
     ('vanishing', 3)
     """
-    W = chain.weights.weight_hh.double()
-    slopes = slopes_of(chain.states[chain.since :].double(), nonlinearity)
+    J = chain.jacobians.at(slice(chain.since, None))
     if chain.weights.reverse:  # along the way it reads
-        slopes = slopes.flip(0)
-    gain = _gain(W, slopes)
-    exact = len(W) <= EXACT
+        J = J.flip()
+    gain = _gain(J)
     faded = (gain.flip(0) < FADED).nonzero()
     lasts = int(faded[0]) if len(faded) else None
     if not torch.isfinite(gain).all() or gain.max() > GROWN:
         verdict = "exploding"
     else:
         verdict = "vanishing" if lasts is not None else "healthy"
-    jacobian = stretch(W, slopes)
+    jacobian = stretch(J)
     if chain.weights.reverse:
         gain, jacobian = gain.flip(0), jacobian.flip(0)
-    return Memory(gain, jacobian, spectral_radius(W), verdict, lasts, exact)
+    exact = len(J.weight) <= EXACT
+    return Memory(gain, jacobian, spectral_radius(J.weight), verdict, lasts, exact)
 
 
-def slopes_of(states: Tensor, nonlinearity: str) -> Tensor:
-    """The slope f' at each step, read off h alone."""
-    if nonlinearity == "tanh":
-        return 1 - states.square()
-    return (states > 0).to(states) if nonlinearity == "relu" else torch.ones_like(states)
-
-
-def _gain(W: Tensor, slopes: Tensor) -> Tensor:
+def _gain(J: Jacobians) -> Tensor:
     """From the last step back: R ∂h_T/∂h_t for the rows of R, all directions or a sample."""
-    H = len(W)
+    H = len(J.weight)
     if H <= EXACT:
-        R = torch.eye(H, dtype=W.dtype)
+        R = torch.eye(H, dtype=J.weight.dtype)
     else:
         rng = torch.Generator().manual_seed(0)
-        R = torch.randn(DIRECTIONS, H, generator=rng, dtype=W.dtype)
+        R = torch.randn(DIRECTIONS, H, generator=rng, dtype=J.weight.dtype)
     whole, gains = R.norm(), []
-    for slope in slopes.flip(0):
+    for t in reversed(range(J.steps)):
         gains.append(R.norm() / whole)
-        R = (R * slope) @ W
+        R = J.at(t).back(R)
     return torch.stack(gains[::-1])
 
 
-def stretch(W: Tensor, slopes: Tensor) -> Tensor:
-    """‖diag(slopes_t) W‖₂ for each t, (L,).
+def stretch(J: Jacobians) -> Tensor:
+    """‖J_t‖₂ for each t, (L,).
 
     Of up to SMALL units by all singular values; of more by Golub and Kahan's bidiagonalisation,
     whose largest has converged to many digits after KRYLOV steps.
     """
-    measure = _stretch if len(W) > SMALL else _stretch_small
-    return torch.cat([measure(W, part) for part in slopes.split(STEPS)])
+    measure = _stretch if len(J.weight) > SMALL else _stretch_small
+    parts = range(0, J.steps, STEPS)
+    return torch.cat([measure(J.at(slice(t, t + STEPS))) for t in parts])
 
 
-def _stretch_small(W: Tensor, slopes: Tensor) -> Tensor:
-    return torch.linalg.svdvals(slopes[:, :, None] * W)[:, 0]
+def _stretch_small(J: Jacobians) -> Tensor:
+    return torch.linalg.svdvals(J.dense())[:, 0]
 
 
-def _stretch(W: Tensor, slopes: Tensor) -> Tensor:
-    L, H = slopes.shape
+def _stretch(J: Jacobians) -> Tensor:
+    W, L = J.weight, J.steps
+    H = len(W)
     rng = torch.Generator().manual_seed(0)
     U, V = (torch.zeros(L, KRYLOV, H, dtype=W.dtype) for _ in range(2))
     B = torch.zeros(L, KRYLOV, KRYLOV, dtype=W.dtype)
     V[:, 0] = _unit(torch.randn(L, H, generator=rng, dtype=W.dtype))[0]
     for k in range(KRYLOV):
-        u = _apart(slopes * (V[:, k] @ W.mT), U[:, :k])  # J v, less what is there already
+        u = _apart(J.onto(V[:, k, :, None])[..., 0], U[:, :k])  # J v, less what is there already
         U[:, k], B[:, k, k] = _unit(u)
         if k + 1 < KRYLOV:
-            v = _apart((slopes * U[:, k]) @ W, V[:, : k + 1])  # Jᵀ u
+            v = _apart(J.back(U[:, k, None])[:, 0], V[:, : k + 1])  # Jᵀ u
             V[:, k + 1], B[:, k, k + 1] = _unit(v)
     return torch.linalg.svdvals(B)[:, 0]
 

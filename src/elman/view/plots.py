@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 #: Lines are told apart in print too.
 _STYLES = ("-", "--", ":", "-.")
+#: Nonlinearities that never leave ±1: their pictures have one scale.
+_WITHIN_ONE = ("tanh", "sigmoid", "hardtanh", "hardsigmoid", "softsign")
 
 
 def plot_states(model: Any, batch: Any = None, *, layer: int = -1, ax: "Axes | None" = None) -> Any:
@@ -36,7 +38,8 @@ def plot_states(model: Any, batch: Any = None, *, layer: int = -1, ax: "Axes | N
     if of.states is None:
         raise ValueError("the states of a batch are shown; give one")
     axes = _axes(ax)
-    limit = 1.0 if of.nonlinearity == "tanh" else float(np.abs(of.states).max()) or 1.0
+    most = float(np.abs(of.states).max())
+    limit = max(1.0, most) if of.nonlinearity in _WITHIN_ONE else most or 1.0
     image = axes.imshow(
         of.states.T, aspect="auto", interpolation="nearest", cmap="RdBu_r", vmin=-limit, vmax=limit
     )

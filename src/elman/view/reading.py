@@ -34,12 +34,12 @@ class Reading:
         network: in a line.
         stack: the recurrent weights.
         x: what the lowest layer reads, (L, F).
-        h_0: where each part of the stack begins, (D·layers, H).
+        h_0: where each part of the stack begins, (H,).
         steps: L of them.
         inputs: what x_t is: "embedding", "numbers" or "vectors".
         loss, loss_facts: L for the backward pass, and what it is, for the page's words.
         outputs: what the model says at the steps from a first one on, for the page.
-        states: the top layer's states from the model itself run in one go, (L, D·H).
+        top: the top layer's output from the model itself run in one go, (L, W).
         advice: what the training was told, for the page's words: init, clip.
         concat: whether the model is a `ConcatRNN`.
     """
@@ -48,13 +48,13 @@ class Reading:
     network: str
     stack: Stack
     x: Tensor
-    h_0: Tensor
+    h_0: list[Tensor]
     steps: list[Step]
     inputs: str
     loss: Loss
     loss_facts: dict[str, Any]
     outputs: Callable[[int], dict[str, Any] | None]
-    states: Tensor
+    top: Tensor
     advice: dict[str, Any] = field(default_factory=dict)
     concat: bool = False
 

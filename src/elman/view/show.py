@@ -5,7 +5,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from elman.errors import RunDirectoryError
 from elman.models import LanguageModel, SequenceClassifier, SequenceRegressor
@@ -66,7 +66,7 @@ class View:
 def view(
     model: Any,
     x: Any,
-    h_0: Tensor | None = None,
+    h_0: Any = None,
     *,
     row: int = 0,
     steps: int = STEPS,
@@ -76,11 +76,13 @@ def view(
     """Look inside a network while it reads one input, step by step.
 
     Args:
-        model: an RNN or RNNCell of elman's or torch's, a `ConcatRNN` or another of
-            `elman.models`; or a fitted `Classifier`, `Generator` or `Forecaster`.
+        model: an RNN or RNNCell of elman's or torch's, with whatever dynamics, wiring and
+            nonlinearity it has; a `ConcatRNN` or another of `elman.models`; or a fitted
+            `Classifier`, `Generator` or `Forecaster`.
         x: what it reads. Of a network: as it takes it, a batch or one row of it, (L, F), or
             token ids (L,). Of a task: one text, or one sequence of numbers, or the series.
-        h_0: of a network, the state to begin with, as it takes it. Default: zeros.
+        h_0: of a network, the state to begin with, as it takes it. Default: zeros, or what it
+            learned.
         row: which row of a batch. Default: 0.
         steps: how many of the last steps are shown, at most 1000; all are read. Default: 100.
         labels: of a network, what to call the L steps. Default: numbers, or token ids.

@@ -16,7 +16,8 @@ from elman.tasks.classify.readers import EncoderReader, TextReader, batch_of
 from elman.tasks.forecast.inputs import as_series
 from elman.tasks.generate.corpus import ids_of
 from elman.view import outputs
-from elman.view.models import likeliest, prefixes
+from elman.view.chains import Top
+from elman.view.models import last_output, last_states, likeliest, prefixes
 from elman.view.reading import Reading, Step, as_used, shown
 from elman.view.stack import plain, stack_of
 
@@ -37,7 +38,7 @@ def classifying(model: Classifier, value: Any, title: str | None = None) -> Read
     with as_used(network):
         place = next(network.parameters()).device
         vectors = x.to(place) if network.embedding is None else network.embedding(x.to(place))
-        states = plain(network.rnn(vectors)[0])[0]
+        top = plain(network.rnn(vectors)[0])[0]
     stack, head = stack_of(network.rnn), (plain(network.linear.weight), plain(network.linear.bias))
     x_0 = plain(vectors)[0]
     names = list(map(str, model.classes_.tolist()))
@@ -52,13 +53,13 @@ def classifying(model: Classifier, value: Any, title: str | None = None) -> Read
         model.describe(),
         stack,
         x_0,
-        torch.zeros(len(stack.parts), stack.hidden_size),
+        stack.first(),
         _steps_of(reader, value, x_0),
         "embedding" if network.embedding is not None else _kind(reader),
-        likeliest(head, answer),
+        likeliest(head, answer, last_states),
         {"kind": "class", "name": names[answer]},
         lambda first: outputs.classes(log_probs(first), names),
-        states,
+        top,
         _advice(model),
     )
 
@@ -91,7 +92,7 @@ def generating(model: Generator, text: str) -> Reading:
     with as_used(network):
         place = next(network.parameters()).device
         vectors = network.embedding(torch.tensor([ids], device=place))
-        states = plain(network.rnn(vectors)[0])[0]
+        top = plain(network.rnn(vectors)[0])[0]
         log_probs = network(torch.tensor([ids], device=place))[0][0].double().cpu()
     stack, head = stack_of(network.rnn), (plain(network.linear.weight), plain(network.linear.bias))
     pieces = tokens_of("\n" + text, vocabulary.level)
@@ -102,14 +103,14 @@ def generating(model: Generator, text: str) -> Reading:
         model.describe(),
         stack,
         plain(vectors)[0],
-        torch.zeros(len(stack.parts), stack.hidden_size),
+        stack.first(),
         # a vocabulary without a line break still begins with one, as <unk>
         [Step(p, i > 0) for p, i in zip(pieces, ids, strict=True)],
         "embedding",
-        likeliest(head, answer),
+        likeliest(head, answer, last_output),
         {"kind": "token", "name": names[answer]},
         lambda first: outputs.tokens(log_probs[first:], names, ids[first + 1 :]),
-        states,
+        top,
         _advice(model),
     )
 
@@ -125,7 +126,7 @@ def forecasting(model: Forecaster, values: Any, series: Series | None = None) ->
     network = cast("SequenceRegressor", model.model_)
     x = torch.from_numpy(model.frame_.inputs(y))
     with as_used(network):
-        states = plain(network.rnn(x[None].to(next(network.parameters()).device))[0])[0]
+        top = plain(network.rnn(x[None].to(next(network.parameters()).device))[0])[0]
     stack, linear = stack_of(network.rnn), network.linear
     head = plain(linear.weight), plain(linear.bias)
     labels = [str(t + 1) for t in range(len(y))] if series is None else series.labels
@@ -135,8 +136,8 @@ def forecasting(model: Forecaster, values: Any, series: Series | None = None) ->
     else:
         following = series.next_times(horizon)
 
-    def loss(states: list[list[Tensor]]) -> Tensor:
-        return functional.linear(states[0][-1], *head).square().sum() / 2
+    def loss(top: Top) -> Tensor:
+        return functional.linear(top.outputs[-1], *head).square().sum() / 2
 
     def said(first: int) -> dict[str, Any]:
         return {
@@ -152,13 +153,13 @@ def forecasting(model: Forecaster, values: Any, series: Series | None = None) ->
         model.describe(),
         stack,
         x,
-        torch.zeros(len(stack.parts), stack.hidden_size),
+        stack.first(),
         [Step(label) for label in labels],
         "changes",
         loss,
         {"kind": "correction"},
         said,
-        states,
+        top,
         _advice(model),
     )
 

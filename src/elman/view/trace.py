@@ -15,6 +15,7 @@ from elman.view.chains import Chain, run
 from elman.view.limits import MOST_STEPS, STEPS, Kept, kept
 from elman.view.memory import Memory, memory_of
 from elman.view.reading import Reading
+from elman.view.stack import Stack
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,8 @@ class Trace:
         return {
             "task": of.task,
             "network": of.network,
-            "f": of.stack.nonlinearity,
-            "bias": of.stack.bias,
-            "layers": of.stack.layers,
-            "directions": of.stack.directions,
-            "sizes": {"F": of.stack.input_size, "H": of.stack.hidden_size},
+            **_kind(of.stack),
+            "sizes": {"F": of.stack.input_size, "H": [part.units for part in of.stack.parts]},
             "concat": of.concat,
             "inputs": of.inputs,
             "steps": [{"label": s.label, "known": s.known} for s in of.steps[shown]],
@@ -65,10 +63,14 @@ class Trace:
         w, before = chain.weights, chain.before[shown]
         x, h = chain.inputs[shown], chain.states[shown]
         gone_back = slice(shown.start - chain.since, None)
-        all_units = len(units) == h.shape[1]
+        all_units = len(units) == w.units
+        D = self.reading.stack.directions
+        # above the lowest layer the states of the layer below, where it gives on no more than those
+        given = k % D == 0 and (k == 0 or self.chains[k - 1].output is not None)
         return {
             "layer": w.layer,
             "reverse": w.reverse,
+            "H": w.units,
             "units": units.tolist(),
             "inputs": inputs.tolist(),
             "inputSize": x.shape[1],
@@ -76,12 +78,13 @@ class Trace:
             "weightHh": w.weight_hh[units][:, units],
             "biasIh": w.bias_ih[units],
             "biasHh": w.bias_hh[units],
-            "x": x[:, inputs] if k == 0 else None,  # above, the states of the layer below
+            "x": x[:, inputs] if given else None,
             "h": h[:, units],
             "before": (before[-1] if w.reverse else before[0])[units],
             "restIh": _rest(x, w.weight_ih, units, inputs),
             "restHh": _rest(before, w.weight_hh, units, units),
             "others": None if all_units else _others(h, units),
+            **_besides(chain, shown, units),
             "gradient": chain.gradient[gone_back],
             "gain": memory.gain[gone_back],
             "jacobian": memory.jacobian[gone_back],
@@ -91,6 +94,51 @@ class Trace:
             "exact": memory.exact,
             "whole": len(memory.gain),
         }
+
+
+def _kind(stack: Stack) -> dict[str, Any]:
+    """What all layers do, and how they are put together."""
+    rnn = stack.rnn
+    dynamics, wiring = rnn.dynamics_or_plain, rnn.wiring_or_plain
+    off = dynamics.recurrent_dropout or dynamics.noise
+    return {
+        "f": stack.f.name,
+        "own": stack.f.own,
+        "biases": stack.biases,
+        "layers": stack.layers,
+        "directions": stack.directions,
+        "clip": dynamics.clip,
+        "leak": dynamics.leak if isinstance(dynamics.leak, float | int) else None,
+        "learnLeak": dynamics.learn_leak,
+        "zoneout": dynamics.zoneout,
+        "merge": wiring.merge if stack.merges() else None,
+        "learnFirst": wiring.learn_h_0,
+        "off": bool(off or wiring.input_dropout or wiring.output_dropout),
+    }
+
+
+def _besides(chain: Chain, shown: slice, units: Tensor) -> dict[str, Any]:
+    """Of a chain, what there is beyond a plain step."""
+    w, inside = chain.weights, chain.inside
+    norm, some = w.step.norm, len(units) < w.units
+
+    def of(x: Tensor | None) -> Tensor | None:
+        return None if x is None else x[shown][:, units]
+
+    return {
+        "g": None if w.g is None else w.g[units],
+        "normWeight": None if norm is None else norm.weight[units],
+        "normBias": None if norm is None else norm.bias[units],
+        "eps": None if norm is None else norm.eps,
+        # mean and 1/spread of all units; the page finds them where it has all
+        "mean": inside.mean[shown, 0] if some and inside.mean is not None else None,
+        "scale": inside.scale[shown, 0] if some and inside.scale is not None else None,
+        "y": of(inside.y) if w.step.f.own else None,
+        "slope": of(inside.slopes.own) if w.step.f.own else None,
+        "other": of(chain.other),
+        "skipped": of(chain.skipped),
+        "output": of(chain.output),
+    }
 
 
 def _rest(x: Tensor, weight: Tensor, units: Tensor, columns: Tensor) -> Tensor | None:
@@ -123,7 +171,7 @@ def trace_of(reading: Reading, steps: int = STEPS) -> Trace:
         raise ValueError(f"steps should be from 1 to {MOST_STEPS}, got {steps}")
     L = len(reading.steps)
     shown = slice(max(0, L - steps), L)
-    chains = run(reading.stack, reading.x, reading.h_0, reading.states, reading.loss, shown.start)
-    memory = [memory_of(chain, reading.stack.nonlinearity) for chain in chains]
+    chains = run(reading.stack, reading.x, reading.h_0, reading.top, reading.loss, shown.start)
+    memory = [memory_of(chain) for chain in chains]
     parts = kept(chains, shown, reading.stack.directions)
     return Trace(reading, chains, memory, shown, parts)

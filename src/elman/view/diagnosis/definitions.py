@@ -52,7 +52,8 @@ DEFINITIONS = {
     "saturated": Definition(
         "saturated states",
         "share",
-        "states on the flat part of f: |h| > 0.99 of a tanh, h = 0 of a relu",
+        "states on the flat part of f, where its slope is below 0.0199 of the largest it has "
+        "anywhere: |f| > 0.99 of a tanh, f = 0 of a relu",
         "Glorot, Bengio 2010, AISTATS; Karpathy, Johnson, Li 2015, arXiv 1506.02078",
     ),
     "stuck_units": Definition(
@@ -64,14 +65,14 @@ DEFINITIONS = {
     "dead_units": Definition(
         "dead units",
         "units",
-        "relu: 0 at every step; otherwise: never differs by more than 0.01",
+        "relu: 0 at every step; otherwise: never differs by 0.01 or more",
         "Lu, Shin, Su, Karniadakis 2020, arXiv 1903.06733",
     ),
     "lyapunov": Definition(
         "largest Lyapunov exponent",
         "nats/step",
         "mean log growth of a small change along the states gone through, by QR of the Jacobians "
-        "diag(f'(z)) W_hh: above 0 chaos, below 0 forgetting",
+        "dh_t/dh_(t-1): above 0 chaos, below 0 forgetting",
         f"Benettin et al. 1980, Meccanica 15; {_ENGELKEN}",
     ),
     "horizon": Definition(

@@ -9,24 +9,27 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from elman.ops import linear_scan
 from elman.view.diagnosis.probe import Pass
 
-NEAR_ONE = 0.99  # |h| of a saturated tanh: its slope is below 0.02
-STILL = 0.01  # a tanh unit that moves less than this, over all it read, is dead
+FLAT = 1 - 0.99**2  # of the largest slope: what a tanh has at 0.99; below it a state is saturated
+STILL = 0.01  # a unit that moves less than this, over all it read, is dead
 MOSTLY = 0.95  # of its steps: a unit saturated in so many is stuck
 
 
 def gradients(of: Pass) -> Tensor:
     """∂L/∂h_t for every t, (L, N, H): all that a change of h_t would do, later states included.
 
-        λ_t = ḡ_t + (d_{t+1} ⊙ λ_{t+1}) W_hh
+        λ_t = ḡ_t + λ_{t+1} J_{t+1}
 
-    with ḡ_t the gradient from outside the recurrence (by autograd) and d = f'(z).
+    with ḡ_t the gradient from outside the recurrence (by autograd).
     """
     assert of.arriving is not None
-    following = torch.cat([of.slope[1:], torch.zeros_like(of.slope[:1])])
-    return linear_scan(of.arriving, of.weight, torch.zeros_like(of.h[0]), q=following, reverse=True)
+    found = torch.empty_like(of.arriving)
+    through = torch.zeros_like(of.h[0])  # what comes from later states
+    for t in reversed(range(len(found))):
+        found[t] = of.arriving[t] + through
+        through = of.jacobians.at(t).back(found[t][:, None])[:, 0]
+    return found
 
 
 def gradient_flow(of: Pass) -> Tensor:
@@ -59,10 +62,10 @@ class Activity:
     """How the units of a layer are used.
 
     Attributes:
-        saturated: the share of all states on the flat part of f: |h| > 0.99 of a tanh, h = 0 of a
-            relu, nothing of the identity.
+        saturated: the share of all states on the flat part of f, where its slope is below 0.0199
+            of the largest it has: |f| > 0.99 of a tanh, f = 0 of a relu, what a clip holds.
         stuck: units that are there in more than 95 of 100 steps.
-        dead: units that tell nothing: a relu that is 0 at every step, another whose values differ
+        dead: units that tell nothing: a relu that is 0 at every step, another whose states differ
             by less than 0.01 over all steps.
     """
 
@@ -73,15 +76,11 @@ class Activity:
 
 def activity(of: Pass) -> Activity:
     """Over every step of every row."""
-    h = of.h[of.there]  # (steps in all, H)
-    flat = torch.zeros_like(h, dtype=torch.bool)
-    if of.nonlinearity == "tanh":
-        flat = h.abs() > NEAR_ONE
-    elif of.nonlinearity == "relu":
-        flat = h == 0
+    h, slopes, f = of.h[of.there], of.inside.slopes, of.step.f  # (steps in all, H)
+    flat = slopes.own[of.there].abs() < FLAT * f.steepest(slopes)
     dead = h.amax(0) - h.amin(0) < STILL
-    if of.nonlinearity == "relu":
-        dead = flat.all(0)
+    if f.name == "relu":
+        dead = (of.inside.y[of.there] == 0).all(0)
     stuck = flat.double().mean(0) > MOSTLY
     return Activity(
         float(flat.double().mean()), stuck.nonzero()[:, 0].tolist(), dead.nonzero()[:, 0].tolist()
@@ -103,7 +102,7 @@ def longest(of: Pass, most: int) -> list[int]:
 def lyapunov(of: Pass, exponents: int, rows: int, seed: int = 0) -> tuple[list[float], int]:
     """The Lyapunov exponents along the states that were gone through, the largest first.
 
-        Q_t R_t = J_t Q_{t-1},    λ_i = (1/T) Σ_t log |R_t,ii|,    J_t = diag(f'(z_t)) W_hh
+        Q_t R_t = J_t Q_{t-1},    λ_i = (1/T) Σ_t log |R_t,ii|,    J_t = ∂h_t/∂h_{t-1}
 
     The first tenth of each row turns Q_0, which is random, into place and is not counted.
 
@@ -120,14 +119,14 @@ def lyapunov(of: Pass, exponents: int, rows: int, seed: int = 0) -> tuple[list[f
     chosen = longest(of, rows)
     H = of.weight.shape[0]
     k = min(exponents, H)
-    slope, lengths = of.slope[:, chosen], of.lengths[chosen]
+    lengths, steps = of.lengths[chosen], of.jacobians.at(slice(None), chosen)
     rng = torch.Generator("cpu").manual_seed(seed)
     start = torch.randn(H, k, generator=rng, dtype=torch.float64, device="cpu")
     Q = torch.linalg.qr(start)[0].expand(len(chosen), H, k)
     begin = torch.div(lengths, 10, rounding_mode="floor")
     sums, counted = torch.zeros(k, dtype=torch.float64, device="cpu"), 0
     for t in range(int(lengths.max())):
-        moved = slope[t][:, :, None] * (of.weight @ Q)  # (rows, H, k)
+        moved = steps.at(t).onto(Q)  # (rows, H, k)
         Q, R = torch.linalg.qr(moved)
         grown = R.diagonal(dim1=1, dim2=2).abs()
         lost = grown <= H * torch.finfo(torch.float64).eps * moved.norm(dim=1)
@@ -171,12 +170,11 @@ def horizon(of: Pass, rows: int, ahead: int, under: float = 0.01, starts: int = 
     product = torch.eye(of.weight.shape[0], dtype=torch.float64, device="cpu").expand(
         len(row), -1, -1
     )
-    slope, norms = of.slope, [torch.ones(len(row), dtype=torch.float64, device="cpu")]
+    norms = [torch.ones(len(row), dtype=torch.float64, device="cpu")]
     fell = torch.full_like(left, -1)
     for k in range(1, min(ahead, int(left.max())) + 1):
         going = k <= left
-        step = slope[(t + k).clamp(max=len(slope) - 1), row]  # (starts, H)
-        product = step[:, :, None] * (of.weight @ product)
+        product = of.jacobians.at((t + k).clamp(max=len(of.h) - 1), row).onto(product)
         norm = torch.linalg.matrix_norm(product, ord=2).masked_fill(~going, math.nan)
         norms.append(norm)
         fell[(fell < 0) & (norm < under)] = k

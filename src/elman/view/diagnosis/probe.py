@@ -1,25 +1,29 @@
 """Every layer and direction of a model's RNNs as they read a batch: states and gradients.
 
-Each RNN is run a second time, layer by layer through `elman.ops.scan`, in the place where the model
-calls it, and what the model gets is that. To each state a zero is added that asks for its gradient:
-that is ∂L/∂h_t as it arrives from outside the recurrence, by torch's own backward pass.
+Each RNN is run a second time, direction by direction through `elman.ops.layer`, in the place where
+the model calls it, and what the model gets is that. To each state a zero is added that asks for its
+gradient: that is ∂L/∂h_t as it arrives from outside the recurrence, by torch's own backward pass.
 """
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.rnn import PackedSequence
 
-from elman.errors import SettingError
-from elman.nn import RNN
-from elman.nn.lengths import as_lengths, check_lengths
-from elman.ops import scan
-from elman.view.stack import PLAIN, beyond_plain
+from elman.nn import RNN, Wiring
+from elman.nn.dynamics import NOTHING, Call, Dynamics
+from elman.nn.extended import first_states
+from elman.nn.stack import merged
+from elman.ops import Gates, Norm
+from elman.ops import layer as run_layer
+from elman.view.diagnosis.batch import Batch
+from elman.view.functions import Function
+from elman.view.steps import Inside, Jacobians, Step
 
 _FORWARD = (RNN.forward, nn.RNN.forward)
 
@@ -30,35 +34,45 @@ class Pass:
 
     Attributes:
         name: of the layer, as its parameters have it: "rnn.l0_reverse".
-        nonlinearity: f.
+        step: what it does with its sums.
         weight: W_hh, (H, H), float64 on the CPU, as all below.
-        z: what f was applied to, (L, N, H).
+        z: the sums, (L, N, H).
         h: the states, (L, N, H).
+        gates: what is taken of old and new, (L, N, H) each where it is there.
         lengths: steps of each row, (N,); what lies beyond is nothing.
         nudge: the zeros that were added to the states.
+        present: which steps are no gaps, (L, N); None where all are there.
         arriving: ∂L/∂h_t from outside the recurrence, (L, N, H); None where no loss was asked.
     """
 
     name: str
-    nonlinearity: str
+    step: Step
     weight: Tensor
     z: Tensor
     h: Tensor
+    gates: Gates
     lengths: Tensor
     nudge: Tensor
+    present: Tensor | None = None
     arriving: Tensor | None = None
 
-    @property
-    def slope(self) -> Tensor:
-        """f'(z_t), (L, N, H): with it the Jacobian ∂h_t/∂h_{t-1} is diag(slope_t) W_hh."""
-        if self.nonlinearity == "tanh":
-            return self.z.cosh().square().reciprocal()  # 1 - tanh² loses all digits near 1
-        return (self.h > 0).double() if self.nonlinearity == "relu" else torch.ones_like(self.z)
+    @cached_property
+    def inside(self) -> Inside:
+        """What came of the sums, (L, N, H)."""
+        return self.step.inside(self.z)
+
+    @cached_property
+    def jacobians(self) -> Jacobians:
+        """∂h_t/∂h_{t-1}, of each step and row."""
+        return self.step.jacobians(
+            self.weight, self.inside, self.gates.g, self.gates.q, self.gates.e
+        )
 
     @property
     def there(self) -> Tensor:
         """Which steps are some row's, (L, N)."""
-        return torch.arange(len(self.h), device="cpu")[:, None] < self.lengths
+        within = torch.arange(len(self.h), device="cpu")[:, None] < self.lengths
+        return within if self.present is None else within & self.present
 
 
 def recurrent(model: nn.Module) -> dict[str, nn.Module]:
@@ -70,20 +84,6 @@ def recurrent(model: nn.Module) -> dict[str, nn.Module]:
     }
 
 
-def _check_plain(name: str, module: nn.Module) -> None:
-    """Refuse what is more than f of a sum: its Jacobians are others than those measured here.
-
-    Raises:
-        SettingError: the layer has dynamics, a wiring, or another f than torch's.
-    """
-    said = beyond_plain(module) if isinstance(module, RNN) else None
-    if said is not None:
-        raise SettingError(
-            f"a diagnosis is of plain layers with {', '.join(PLAIN)}; "
-            f"{name or 'the RNN'} has {said}"
-        )
-
-
 @contextmanager
 def watched(model: nn.Module) -> Iterator[list[Pass]]:
     """While it lasts, what each RNN reads is noted in the list; the model is in eval mode."""
@@ -91,7 +91,6 @@ def watched(model: nn.Module) -> Iterator[list[Pass]]:
     passes: list[Pass] = []
     with ExitStack() as stack:
         for name, module in recurrent(model).items():
-            _check_plain(name, module)
             hook = _Watch(name, passes)
             stack.enter_context(module.register_forward_hook(hook, with_kwargs=True))
         model.eval()
@@ -114,107 +113,105 @@ class _Watch:
         self.calls += 1
         again = f"#{self.calls}" if self.calls > 1 else ""
         given = dict(zip(("input", "hx"), args, strict=False)) | kwargs
-        batch = _Batch.of(module, given["input"], given.get("lengths"))
-        hx = given.get("hx")
-        if hx is None:
-            D = 2 if module.bidirectional else 1
-            N = len(batch.lengths)
-            hx = batch.x.new_zeros(module.num_layers * D, N, module.hidden_size)
-        elif hx.dim() == 2:
-            hx = hx[:, None]
+        flags = (given.get(name) for name in ("lengths", "mask", "reset"))
+        batch = Batch.of(module, given["input"], *flags)
         prefix = f"{self.name}{again}." if self.name or again else ""
-        x, h_n = _layers(module, batch, hx, prefix, self.passes)
-        return batch.as_given(x), h_n[:, 0] if batch.unbatched else h_n
+        layers = _Layers(module, batch, prefix, self.passes)
+        outputs, last = layers.run(_first(module, given.get("hx"), batch))
+        if batch.unbatched:
+            last = [h[:, 0] for h in last]
+        h_n = tuple(last) if len({h.shape[-1] for h in last}) > 1 else torch.cat(last)
+        states = given.get("states", "output")
+        if states == "last":
+            return None, h_n
+        found = tuple(map(batch.as_given, outputs if states == "all" else outputs[-1:]))
+        return found if states == "all" else found[0], h_n
+
+
+def _first(module: Any, hx: Any, batch: Batch) -> list[Tensor]:
+    """Where each layer begins, (D, N, H)."""
+    N = len(batch.lengths)
+    if isinstance(module, RNN):
+        return first_states(module, hx, batch.x, N, batch.unbatched)
+    D = 2 if module.bidirectional else 1
+    if hx is None:
+        hx = batch.x.new_zeros(module.num_layers * D, N, module.hidden_size)
+    return list((hx[:, None] if batch.unbatched and hx.dim() == 2 else hx).split(D))
 
 
 @dataclass
-class _Batch:
-    """Input of any form as padded (L, N, F), and the way back.
+class _Layers:
+    """The layers of one RNN over a batch."""
 
-    Attributes:
-        x: zero beyond the end of each row.
-        lengths: (N,).
-        packed: the caller's, if it was packed.
-        unbatched, batch_first: of the caller's, if it was not.
-    """
+    module: Any
+    batch: Batch
+    prefix: str
+    passes: list[Pass]
 
-    x: Tensor
-    lengths: Tensor
-    packed: PackedSequence | None = None
-    unbatched: bool = False
-    batch_first: bool = False
+    def __post_init__(self) -> None:
+        own = isinstance(self.module, RNN)
+        self.dynamics: Dynamics = self.module.dynamics_or_plain if own else NOTHING
+        self.wiring: Wiring = self.module.wiring_or_plain if own else Wiring()
+        self.D = 2 if self.module.bidirectional else 1
 
-    @classmethod
-    def of(cls, module: Any, given: Any, lengths: Any) -> "_Batch":
-        if isinstance(given, PackedSequence):
-            order = given.sorted_indices
-            N = len(order) if order is not None else int(given.batch_sizes[0])
-            live = (
-                torch.arange(N, device="cpu") < given.batch_sizes[:, None]
-            )  # (L, N), the longest row first
-            shape = (*live.shape, given.data.shape[-1])
-            x = given.data.new_zeros(shape)
-            x = x.index_put(tuple(live.to(x.device).nonzero(as_tuple=True)), given.data)
-            steps = live.sum(0)
-            if given.unsorted_indices is not None:
-                x = x.index_select(1, given.unsorted_indices)
-                steps = steps[given.unsorted_indices.cpu()]
-            return cls(x, steps, packed=given)
-        if given.dim() == 2:
-            return cls(given[:, None], torch.tensor([len(given)], device="cpu"), unbatched=True)
-        x = given.transpose(0, 1) if module.batch_first else given
-        L, N = x.shape[:2]
-        steps = torch.full((N,), L, device="cpu")
-        if lengths is not None:
-            steps = as_lengths(lengths).cpu().long()
-            check_lengths(steps, N, L)
-            beyond = torch.arange(L, device="cpu")[:, None] >= steps
-            x = x.masked_fill(beyond.to(x.device)[..., None], 0.0)
-        return cls(x, steps, batch_first=module.batch_first)
+    def run(self, h_0: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """The output of each layer, (L, N, W), and its last states, (D, N, H)."""
+        batch, x, outputs, last = self.batch, self.batch.x, [], []
+        for k, first in enumerate(h_0):
+            sides, ends = [], []
+            for d in range(self.D):
+                backward = d == 1 or self.wiring.reverse
+                h = self._direction(k, d, batch.turned(x) if backward else x, first[d], backward)
+                ends.append(_last(h, first[d], batch.lengths))
+                sides.append(batch.turned(h) if backward else h)
+            above = merged(torch.cat(sides, -1), self.D, self.wiring.merge)
+            x = x + above if self.wiring.residual and x.shape == above.shape else above
+            x = x.masked_fill(batch.beyond, 0.0)
+            outputs.append(x)
+            last.append(torch.stack(ends))
+        return outputs, last
 
-    def as_given(self, x: Tensor) -> Any:
-        """Output in the caller's form."""
-        if self.packed is not None:
-            _, sizes, order, back = self.packed
-            if order is not None:
-                x = x.index_select(1, order)
-            live = torch.arange(x.shape[1], device="cpu") < sizes[:, None]
-            return PackedSequence(x[live.to(x.device)], sizes, order, back)
-        if self.unbatched:
-            return x[:, 0]
-        return x.transpose(0, 1) if self.batch_first else x
-
-    def turned(self, x: Tensor) -> Tensor:
-        """Each row from its last step to its first, (L, N, F); twice is nothing."""
-        t = torch.arange(len(x), device="cpu")[:, None]
-        there = t < self.lengths
-        from_end = torch.where(there, self.lengths - 1 - t, t).to(x.device)
-        return x.gather(0, from_end[..., None].expand_as(x))
-
-
-def _layers(
-    module: Any, batch: _Batch, hx: Tensor, prefix: str, passes: list[Pass]
-) -> tuple[Tensor, Tensor]:
-    """The layers over a batch: the outputs of the last, (L, N, D·H), and h_n."""
-    x, last = batch.x, list[Tensor]()
-    beyond = (torch.arange(len(x), device="cpu")[:, None] >= batch.lengths).to(x.device)[..., None]
-    for k in range(module.num_layers):
-        outputs = []
-        for suffix in ("", "_reverse")[: 2 if module.bidirectional else 1]:
-            tail = f"l{k}{suffix}"
-            biases = [getattr(module, f"bias_{of}_{tail}") for of in ("ih", "hh") if module.bias]
-            read = batch.turned(x) if suffix else x
-            a = functional.linear(read, getattr(module, f"weight_ih_{tail}"), *biases[:1])
-            a = a + biases[1] if biases else a
-            weight, h_0 = getattr(module, f"weight_hh_{tail}"), hx[len(last)]
-            h = scan(a, weight, h_0, module.nonlinearity)
-            nudge = torch.zeros_like(h, requires_grad=True)
-            passes.append(_noted(f"{prefix}{tail}", module, a, weight, h_0, h, nudge, batch))
-            h = h + nudge
-            last.append(_last(h, h_0, batch.lengths))
-            outputs.append(batch.turned(h) if suffix else h)
-        x = torch.cat(outputs, -1).masked_fill(beyond, 0.0)
-    return x, torch.stack(last)
+    def _direction(self, k: int, d: int, x: Tensor, h_0: Tensor, backward: bool) -> Tensor:
+        """The states of one direction, (L, N, H), in the order in which it reads."""
+        module, flags = self.module, self.batch.flags
+        suffix = f"_l{k}" + ("_reverse" if d else "")
+        names = [*module._all_weights[k * self.D + d], *self.dynamics.names(suffix)]
+        tensors = {name: getattr(module, name) for name in names}
+        left = flags.left_reverse if backward else flags.left
+        present = flags.present
+        if backward:
+            present, left = (None if c is None else self.batch.turned(c) for c in (present, left))
+        call = Call(h_0.shape[-1], present, left, None)
+        gates = self.dynamics.gates(tensors, suffix, x, call, training=False)
+        W_ih, W_hh, *biases = (tensors[name] for name in module._all_weights[k * self.D + d])
+        biases += [torch.zeros_like(b) for b in biases] if len(biases) == 1 else []
+        norm = None
+        if self.dynamics.layer_norm:
+            norm = Norm(tensors[f"norm_weight{suffix}"], tensors[f"norm_bias{suffix}"])
+        h, _ = run_layer(
+            x, h_0[None], [[W_ih, W_hh, *biases]], module.nonlinearity, None,
+            [gates] if any(c is not None for c in gates) else (), self.dynamics.clip,
+            [] if norm is None else [norm],
+        )  # fmt: skip
+        nudge = torch.zeros_like(h, requires_grad=True)
+        a = functional.linear(x, W_ih, sum(biases) if biases else None)
+        step = Step(
+            Function(module.nonlinearity, h.dtype, h.device),
+            self.dynamics.clip,
+            None if norm is None else Norm(_wide(norm.weight), _wide(norm.bias), norm.eps),
+        )
+        spread = Gates(*(None if c is None else _wide(c) for c in gates.spread(h, None)))
+        W, states = _wide(W_hh), _wide(h)
+        before = torch.cat([_wide(h_0)[None], states])[: len(states)]  # (L, N, H), h_{t-1}
+        seen = before if spread.q is None else spread.q * before
+        there = None if present is None else present[..., 0].cpu() > 0
+        self.passes.append(
+            Pass(
+                f"{self.prefix}{suffix[1:]}", step, W, _wide(a) + seen @ W.mT, states, spread,
+                self.batch.lengths, nudge, there,
+            )
+        )  # fmt: skip
+        return h + nudge
 
 
 def _last(h: Tensor, h_0: Tensor, lengths: Tensor) -> Tensor:
@@ -224,22 +221,6 @@ def _last(h: Tensor, h_0: Tensor, lengths: Tensor) -> Tensor:
     place = (lengths - 1).clamp(min=0).to(h.device)[None, :, None].expand(1, *h.shape[1:])
     empty = (lengths == 0).to(h.device)[:, None]
     return torch.where(empty, h_0, h.gather(0, place)[0])
-
-
-def _noted(
-    name: str,
-    module: Any,
-    a: Tensor,
-    weight: Tensor,
-    h_0: Tensor,
-    h: Tensor,
-    nudge: Tensor,
-    batch: _Batch,
-) -> Pass:
-    W, states = _wide(weight), _wide(h)
-    before = torch.cat([_wide(h_0)[None], states])[: len(states)]  # (L, N, H), h_{t-1}
-    z = _wide(a) + before @ W.mT
-    return Pass(name, module.nonlinearity, W, z, states, batch.lengths, nudge)
 
 
 def _wide(x: Tensor) -> Tensor:

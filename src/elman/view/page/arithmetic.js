@@ -4,8 +4,9 @@ import { choose, chosen, current, onChange } from "./chosen.js";
 import { byId, el, setText } from "./dom.js";
 import { say } from "./language.js";
 import { setMath } from "./math.js";
-import { full } from "./numbers.js";
+import { full, short } from "./numbers.js";
 import { previousName } from "./step.js";
+import { made, termsOf } from "./terms.js";
 import { trace } from "./trace.js";
 
 const TOP = 8;
@@ -22,7 +23,8 @@ const allHead = el("tr");
 const summary = el("summary");
 const details = el("details", { toggle: () => fillAll() }, summary,
   el("div", { class: "wide" }, el("table", { class: "terms" }, el("thead", {}, allHead), all)));
-const lines = ["input", "bias", "state", "sum", "f", "h", "difference"].map((name) => {
+const lines = ["input", "bias", "state", "sum", "mean", "spread", "norm", "clip", "f", "slope", "keep", "fresh",
+  "mix", "h", "difference", "other", "skipped", "output"].map((name) => {
   const [key, value] = [el("dt"), el("dd", { "data-line": name })];
   sums.append(key, value);
   return [name, key, value];
@@ -45,7 +47,7 @@ function onPick(event) {
 
 function nameOf(term, chain) {
   if (term.from === "restX") return say("restX", { n: chain.inputSize - chain.P });
-  if (term.from === "restH") return say("restH", { n: trace.sizes.H - chain.U });
+  if (term.from === "restH") return say("restH", { n: chain.H - chain.U });
   return `${term.from === "x" ? "x_t" : previousName(chain)}[${term.index}]`;
 }
 
@@ -82,22 +84,33 @@ function fillAll() {
   });
 }
 
-// The parts of the unit's sum, each as the page adds it up.
+// The parts of the unit's sum, each as the page adds it up, and what comes of it.
 function parts(chain) {
   const { t, unit } = chosen;
+  const all = chain.all();
   const add = (kinds) => terms.filter((term) => kinds.includes(term.from))
     .reduce((total, term) => total + term.product, 0);
-  const found = { input: add(["x", "restX"]), state: add(["h", "restH"]),
-    bias: chain.biasIh[unit] + chain.biasHh[unit] };
-  found.sum = found.input + found.bias + found.state;
-  found.f = chain.row(chain.all().f, t)[unit];
-  found.h = chain.row(chain.h, t)[unit];
-  found.difference = found.f - found.h;
+  const found = { input: add(["x", "restX"]), state: add(["h", "restH"]) };
+  if (trace.biases) found.bias = chain.biasIh[unit] + chain.biasHh[unit];
+  found.sum = found.input + (found.bias ?? 0) + found.state;
+  for (const { name } of termsOf(chain)) {
+    if (name in WORDS && !(name in found)) found[name] = chain.row(all[name], t)[unit];
+  }
+  if (chain.normWeight) [found.mean, found.spread] = [all.mean[t], all.spread[t]];
+  found.slope = chain.row(all.slope, t)[unit];
+  found.difference = chain.row(made(chain), t)[unit] - found.h;
   return found;
 }
 
-const WORDS = { input: "termsInput", bias: "termsBias", state: "termsState", sum: "termsSum",
-  f: "termsF", h: "termsH", difference: "termsDifference" };
+const WORDS = { input: "termsInput", bias: "termsBias", state: "termsState", sum: "termsSum", mean: "termsMean",
+  spread: "termsSpread", norm: "termsNorm", clip: "termsClip", f: "termsF", slope: "termsSlope", keep: "termsKeep",
+  fresh: "termsFresh", mix: "termsMix", h: "termsH", difference: "termsDifference", other: "termsOther",
+  skipped: "termsSkipped", output: "termsOutput" };
+
+function wordFor(name) {
+  if (name === "bias" && (trace.biases === 1 || trace.concat)) return "termsOneBias";
+  return WORDS[name];
+}
 
 function draw() {
   const chain = current();
@@ -112,8 +125,11 @@ function draw() {
   pick.min = chain.units[0];
   pick.max = chain.units[chain.U - 1];
   for (const [name, key, value] of lines) {
-    setMath(key, say(WORDS[name], { f: trace.f }));
-    setText(value, name === "difference" ? found[name].toExponential(1).replace("-", "−") : full(found[name]));
+    key.hidden = value.hidden = !(name in found);
+    if (key.hidden) continue;
+    const g = chain.g?.[chosen.unit];
+    setMath(key, say(wordFor(name), { f: trace.f, clip: trace.clip, g: short(g ?? 1), old: short(1 - (g ?? 1)) }));
+    setText(value, name === "difference" ? found[name].toExponential(1).replace(/-/g, "−") : full(found[name]));
     value.dataset.value = found[name];
   }
   const most = Math.abs(terms[0]?.product) || 1;

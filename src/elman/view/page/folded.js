@@ -8,7 +8,8 @@ import { trace } from "./trace.js";
 
 const [WIDTH, BOX, GAP] = [230, 54, 42];
 const rows = trace.layers;
-const HEIGHT = 96 + rows * BOX + (rows + 1) * GAP + 6;
+const speaks = Boolean(trace.outputs.kind);
+const HEIGHT = 62 + rows * BOX + rows * GAP + (speaks ? 40 + GAP : 12);
 const X = WIDTH / 2 - 12;
 const marks = [];
 let input;
@@ -21,17 +22,24 @@ function arrow(path, name = "") {
 function box(layer) {
   const bottom = HEIGHT - 48 - GAP - layer * (BOX + GAP);
   const top = bottom - BOX;
-  const { H } = trace.sizes;
+  const first = layer * trace.directions;
+  const { H } = trace.chains[first];
   const wide = 92;
   const back = `M ${X + wide / 2} ${top + 14} C ${X + wide / 2 + 46} ${top - 8}, `
     + `${X + wide / 2 + 46} ${bottom + 8}, ${X + wide / 2 + 3} ${bottom - 14}`;
+  const chain = trace.chains[first];
+  const size = `${H}${trace.directions > 1 ? " × 2" : ""}`;
+  const named = `${trace.f} · ${size}`;
   const mark = svg("rect", { x: X - wide / 2, y: top, width: wide, height: BOX, rx: 12, class: "box" });
-  const first = trace.chains.findIndex((chain) => chain.layer === layer);
   const group = svg("g", { class: "layer", click: () => choose({ chain: first }) },
     mark,
     svg("text", { x: X, y: top + 23, class: "symbol" }, layer || rows > 1 ? `h⁽${"¹²³⁴⁵⁶⁷⁸⁹"[layer] ?? "ⁿ"}⁾` : "h"),
-    svg("text", { x: X, y: top + 41, class: "small" }, `${trace.f} · ${H}${trace.directions > 1 ? " × 2" : ""}`),
+    svg("text", { x: X, y: top + 41, class: "small" }, named.length > 14 ? size : named),
     arrow(back, "feedback"),
+    ...(chain.skipped ? [ // past the layer, and added
+      arrow(`M ${X} ${bottom + GAP - 21} H ${X - wide / 2 - 15} V ${top - 9} H ${X - 5}`),
+      svg("text", { x: X - wide / 2 - 21, y: (top + bottom) / 2 + 4, class: "small end" }, "+ x"),
+    ] : []),
     svg("text", { x: X + wide / 2 + 42, y: (top + bottom) / 2 + 4, class: "weight start" }, "W"),
     svg("text", { x: X + wide / 2 + 53, y: (top + bottom) / 2 + 8, class: "sub start" }, "hh"),
     arrow(`M ${X} ${bottom + GAP - 5} V ${bottom + 3}`),
@@ -58,7 +66,7 @@ export function startFolded() {
     head(),
     svg("rect", { x: X - 60, y: foot, width: 120, height: 40, rx: 20, class: "pill" }), input,
     ...layers,
-    ...(trace.outputs.kind ? [
+    ...(speaks ? [
       arrow(`M ${X} ${top - 3} V ${top - GAP + 5}`),
       svg("rect", { x: X - 70, y: top - GAP - 40, width: 140, height: 42, rx: 20, class: "pill out" }),
       output,
@@ -67,7 +75,7 @@ export function startFolded() {
   onChange(() => {
     picture.setAttribute("aria-label", say("foldedLabel"));
     setText(input, cut(label(chosen.t), 12));
-    if (trace.outputs.kind) setText(output, cut(saidInWords(chosen.t), 16));
+    if (speaks) setText(output, cut(saidInWords(chosen.t), 16));
     marks.forEach((mark, layer) => {
       mark.classList.toggle("chosen", layer === trace.chains[chosen.chain].layer);
     });

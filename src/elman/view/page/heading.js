@@ -25,7 +25,8 @@ function answer() {
   if (out.kind === "forecast") {
     return [say("forecastAnswer", { steps, name: visible(out.columns[0]), value: last.name, label: out.following[0] })];
   }
-  return [say("layerAnswer", { steps, H: trace.sizes.H })];
+  const sizes = trace.sizes.H.filter((_, k) => k % trace.directions === 0); // of the layers
+  return [say("layerAnswer", { steps, H: new Set(sizes).size > 1 ? sizes.join(", ") : sizes[0] })];
 }
 
 function about() {
@@ -34,7 +35,7 @@ function about() {
     told.push(say("aboutSteps", { from: stepNumber(0), to: trace.of, of: trace.of }));
   }
   for (const chain of trace.chains) {
-    const { H } = trace.sizes;
+    const { H } = chain;
     if (chain.U < H) told.push(say("aboutUnits", { shown: chain.U, of: H }));
     if (chain.layer === 0 && chain.P < chain.inputSize) {
       told.push(say("aboutInputs", { shown: chain.P, of: chain.inputSize }));
@@ -45,7 +46,8 @@ function about() {
 
 export function startHeading() {
   setText(byId("title"), visible(trace.title));
-  setText(byId("network-line"), trace.network);
+  byId("title").classList.toggle("long", trace.title.length > 60);
+  setText(byId("network-line"), trace.network === trace.title ? "" : trace.network);
   onChange(() => {
     setText(byId("answer"), answer().filter(Boolean).join(spoken() === "zh" ? "" : " "));
     const words = about();

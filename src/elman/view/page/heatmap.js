@@ -120,7 +120,7 @@ function words(chain) {
   [...order.options].forEach((option) => setText(option, say(SORTS[option.value])));
   order.value = chosen.sort;
   const others = chain.others
-    ? ` ${say("othersMean", { n: trace.sizes.H - chain.U })}: ${short(chain.others[chosen.t])}.` : "";
+    ? ` ${say("othersMean", { n: chain.H - chain.U })}: ${short(chain.others[chosen.t])}.` : "";
   setText(note, (chosen.sort === "when" ? say("whenNote") : "") + others);
   const scale = chain.all().scales.h;
   setText(key.lastChild, say("scale", { low: short(-scale), high: short(scale) }));

@@ -1,8 +1,8 @@
-// Symbols with what stands below the line: "W_ih x_t", "h_{t−1}".
+// Symbols with what stands below the line: "W_ih x_t", "h_{t−1}". A name as leaky_relu is no symbol.
 
 import { el } from "./dom.js";
 
-const BELOW = /_(?:\{([^}]*)\}|([A-Za-z]+))/g;
+const BELOW = /_(?:\{([^}]*)\}|(?<![A-Za-z]{2}_)([A-Za-z]+))/g;
 
 export function setMath(element, text) {
   if (element.dataset.math === text) return;

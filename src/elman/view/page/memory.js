@@ -7,6 +7,7 @@ import { label, visible } from "./labels.js";
 import { say, spoken } from "./language.js";
 import { setMath, spelled } from "./math.js";
 import { full, short } from "./numbers.js";
+import { previousName } from "./step.js";
 import { trace } from "./trace.js";
 
 const FLOOR = 1e-12; // what is below is drawn there
@@ -53,6 +54,7 @@ function adviceWords(chain) {
   const { trained, init, clip } = trace.advice;
   const parts = { init: "orthogonal", f: trace.f, clip };
   if (chain.verdict === "healthy") return say("advice_healthy");
+  if (chain.verdict === "vanishing" && (trace.learnLeak || trace.leak !== 1)) return say("advice_vanishing_leak");
   if (!trained) return say(`advice_${chain.verdict}_free`);
   if (chain.verdict === "vanishing" && init !== "torch") return say("advice_vanishing_best", { init });
   return say(`advice_${chain.verdict}`, parts);
@@ -67,7 +69,7 @@ function tell() {
   setText(verdict, chain.whole === 1 ? say("verdictShort") : say(`verdict_${name}`, parts));
   verdict.dataset.verdict = chain.verdict;
   setText(advice, adviceWords(chain));
-  const radius = say(trace.sizes.H <= 1024 ? "radius" : "radiusAbout", { radius: full(chain.radius) });
+  const radius = say(chain.H <= 1024 ? "radius" : "radiusAbout", { radius: full(chain.radius) });
   setMath(facts, [radius, chain.exact ? "" : say("sampled")].filter(Boolean).join(" "));
   facts.dataset.value = chain.radius;
   setText(summary, say("memoryTable"));
@@ -80,7 +82,7 @@ function fillTable() {
   const now = [spoken(), chosen.chain].join();
   if (now === tabled) return;
   tabled = now;
-  const heads = [say("memoryStep"), say("memoryToken"), "|∂L/∂h_t|", "|∂h_T/∂h_t|", "‖∂h_t/∂h_{t−1}‖"];
+  const heads = [say("memoryStep"), say("memoryToken"), "|∂L/∂h_t|", "|∂h_T/∂h_t|", `‖∂h_t/∂${previousName(chain)}‖`];
   headings.replaceChildren(...heads.map((head) => {
     const cell = el("th", { scope: "col" });
     setMath(cell, head);
@@ -98,7 +100,7 @@ export function startMemory() {
     chart.tip = (t) => `${stepNumber(t)} ${label(t)}: ${full(current()[name][t])}`;
     keepDrawn(chart, () => chosen.chain, () => {
       const values = [...current()[name]];
-      const title = say(`${name}Title`);
+      const title = say(`${name}Title`, { previous: previousName(current()) });
       setHeading(chart, title, name === "gradient" ? lossWords() : name === "gain" ? say("gainNote") : "", setMath);
       chart.draw({ ...decades(values), lines: [{ values, kind: name === "jacobian" ? "l1" : "l0" }] });
       chart.picture.setAttribute("aria-label", spelled(title));

@@ -7,13 +7,14 @@ import { say } from "./language.js";
 import { short } from "./numbers.js";
 import { widthOf } from "./room.js";
 import { Strip } from "./strip.js";
+import { TERMS, made, symbols } from "./terms.js";
 import { trace } from "./trace.js";
 
-const rows = ["x", "before", "ih", "hh", "sum", "f", "h"].map((name) => {
-  const strip = new Strip(name, name !== "x");
-  strip.element.dataset.row = name;
+const rows = TERMS.map((term) => {
+  const strip = new Strip(term.name, term.name !== "x");
+  strip.element.dataset.row = term.name;
   strip.changed = redraw;
-  return [name, strip];
+  return [term, strip];
 });
 const agree = el("p", { class: "note", id: "agree" });
 
@@ -25,46 +26,62 @@ export function previousName(chain) {
 }
 
 function inputWords(chain) {
-  if (chain.layer > 0) return say("x_below", { layer: chain.layer });
+  if (chain.layer > 0) return say(trace.merge || below(chain).output ? "x_given" : "x_below", { layer: chain.layer });
   return say(`x_${trace.inputs}`, { label: label(chosen.t) });
+}
+
+function below(chain) {
+  return trace.chains.find((other) => other.layer === chain.layer - 1);
 }
 
 function beforeWords(chain) {
   const t = chosen.t + (chain.reverse ? 1 : -1);
   const step = stepNumber(t);
-  return step < 1 || step > trace.of ? say("rowBeforeFirst") : say("rowBefore", { step });
+  if (step >= 1 && step <= trace.of) return say("rowBefore", { step });
+  return say(trace.learnFirst ? "rowBeforeLearned" : "rowBeforeFirst");
+}
+
+function words(chain) {
+  const { f, own, clip } = trace;
+  const squashed = ["tanh", "sigmoid", "hardtanh", "hardsigmoid", "softsign"].includes(f) && !own;
+  return {
+    x: inputWords(chain), before: beforeWords(chain), ih: say("rowIh"), hh: say("rowHh"), sum: say("rowSum"),
+    norm: say("rowNorm"), clip: say("rowClip", { clip }), f: say(squashed ? "rowF" : "rowFRelu", { f }),
+    keep: say("rowKeep"), fresh: say("rowFresh"), mix: say("rowSum"), h: say("rowH"), other: say("rowOther"),
+    skipped: say("rowSkipped"), output: say("rowOutput"),
+  };
+}
+
+// The largest difference between what the page comes to and what the network computed.
+function difference(chain, all, t) {
+  const pairs = [[made(chain), all.h], ...(chain.output ? [[all.joined, all.output]] : [])];
+  let most = 0;
+  for (const [own, network] of pairs) {
+    const [a, b] = [chain.row(own, t), chain.row(network, t)];
+    a.forEach((value, i) => { most = Math.max(most, Math.abs(value - b[i])); });
+  }
+  return most;
 }
 
 function draw() {
   const chain = current();
   const { t, unit } = chosen;
-  const sums = chain.all();
-  const { scales } = sums;
-  const f = trace.f;
-  const of = {
-    x: [chain.row(chain.x, t, chain.P), scales.x, "x_t", inputWords(chain)],
-    before: [chain.previous(t), scales.h, previousName(chain), beforeWords(chain)],
-    ih: [chain.row(sums.ih, t), scales.sum, trace.bias ? "W_ih x_t + b" : "W_ih x_t", say("rowIh")],
-    hh: [chain.row(sums.hh, t), scales.sum, `W_hh ${previousName(chain)}`, say("rowHh")],
-    sum: [chain.row(sums.sum, t), scales.sum, "Σ", say("rowSum")],
-    f: [chain.row(sums.f, t), scales.h, `${f}(Σ)`, say(f === "tanh" ? "rowF" : "rowFRelu", { f })],
-    h: [chain.row(chain.h, t), scales.h, "h_t", say("rowH")],
-  };
+  const all = chain.all();
+  const [names, what] = [symbols(chain, previousName(chain)), words(chain)];
   setText(byId("step-title"), say("stepTitle", { step: stepNumber(t), label: label(t) }));
   const room = stripWidth();
-  for (const [name, strip] of rows) {
-    const [values, scale, symbol, what] = of[name];
+  for (const [{ name, there, scale }, strip] of rows) {
+    strip.element.hidden = !there(chain);
+    if (strip.element.hidden) continue;
+    const values = name === "x" ? chain.row(chain.x, t, chain.P) : chain.row(all[name], t);
     strip.room = room;
     const indices = name === "x" ? chain.inputs : chain.units;
-    strip.draw({ values, indices, scale, symbol, what, at: unit });
+    strip.draw({ values, indices, scale: all.scales[scale], symbol: names[name], what: what[name], at: unit });
   }
   setText(unknown, trace.steps[t].known ? "" : say("unknown"));
-  let difference = 0;
-  for (let i = 0; i < chain.U; i += 1) {
-    difference = Math.max(difference, Math.abs(of.f[0][i] - of.h[0][i]));
-  }
-  agree.dataset.value = difference;
-  setText(agree, say("agree", { difference: short(difference) }));
+  const most = difference(chain, all, t);
+  agree.dataset.value = most;
+  setText(agree, say("agree", { difference: short(most) }));
 }
 
 // One width for all strips, so that a unit stands in one column.

@@ -1,18 +1,18 @@
 // What the page was made of, and the arithmetic of every step, redone here in float64.
 
 import { byId } from "./dom.js";
-import { largest, unpacked } from "./numbers.js";
-
-const F = { tanh: Math.tanh, relu: (z) => Math.max(0, z), identity: (z) => z };
+import { unpacked } from "./numbers.js";
+import { computed } from "./terms.js";
 
 class Chain {
-  constructor(raw, steps) {
+  // of: what all chains of the network have in common.
+  constructor(raw, of) {
     Object.assign(this, raw);
-    for (const name of ["weightIh", "weightHh", "biasIh", "biasHh", "x", "h", "before",
-      "restIh", "restHh", "others", "gradient", "gain", "jacobian"]) {
-      this[name] = unpacked(raw[name])?.values ?? null;
+    for (const [name, value] of Object.entries(raw)) {
+      if (value?.data !== undefined) this[name] = unpacked(value).values;
     }
-    this.L = steps;
+    this.of = of;
+    this.L = of.steps.length;
     this.U = raw.units.length;
     this.P = raw.inputs.length;
     this.sums = null;
@@ -28,26 +28,9 @@ class Chain {
     return before < 0 || before >= this.L ? this.before : this.row(this.h, before);
   }
 
-  // W_ih x + b, W_hh h and their sum, of every step at once: when first asked for.
+  // All terms of every step at once: when first asked for.
   all() {
-    if (this.sums) return this.sums;
-    const { L, U, P } = this;
-    const [ih, hh, sum, f] = [0, 0, 0, 0].map(() => new Float64Array(L * U));
-    for (let t = 0; t < L; t += 1) {
-      const [x, h] = [this.row(this.x, t, P), this.previous(t)];
-      for (let i = 0; i < U; i += 1) {
-        const at = t * U + i;
-        ih[at] = this.biasIh[i] + this.biasHh[i] + (this.restIh ? this.restIh[at] : 0);
-        for (let j = 0, w = i * P; j < P; j += 1, w += 1) ih[at] += this.weightIh[w] * x[j];
-        hh[at] = this.restHh ? this.restHh[at] : 0;
-        for (let k = 0, w = i * U; k < U; k += 1, w += 1) hh[at] += this.weightHh[w] * h[k];
-        sum[at] = ih[at] + hh[at];
-        f[at] = F[trace.f](sum[at]);
-      }
-    }
-    const most = largest([largest(ih), largest(hh), largest(sum)]);
-    const states = trace.f === "tanh" ? 1 : largest(this.h);
-    this.sums = { ih, hh, sum, f, scales: { x: largest(this.x), sum: most, h: states } };
+    this.sums ??= computed(this);
     return this.sums;
   }
 
@@ -71,11 +54,12 @@ class Chain {
 
 function read() {
   const raw = JSON.parse(byId("trace").textContent);
-  const chains = raw.chains.map((chain) => new Chain(chain, raw.steps.length));
+  const chains = raw.chains.map((chain) => new Chain(chain, raw));
   for (const chain of chains) {
     if (chain.x) continue;
-    if (chain.layer === 0) { // the other direction reads the same
-      chain.x = chains[0].x;
+    const same = chains.find((other) => other.layer === chain.layer && other.x);
+    if (same) { // the other direction reads the same
+      chain.x = same.x;
       continue;
     }
     const below = chains.filter((other) => other.layer === chain.layer - 1);
