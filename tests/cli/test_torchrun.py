@@ -81,13 +81,17 @@ def test_ctrl_c_stops_both_in_the_same_step(command, terms, tmp_path):
         env=environment | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, encoding="utf-8", start_new_session=True,
     )  # fmt: skip
-    while "epoch 3/" not in (line := child.stdout.readline()):
+    while "  report  " not in (line := child.stdout.readline()):  # after a few seconds
         assert line, child.stderr.read()
+    page = (tmp_path / "run" / "report.html").read_text("utf-8")
+    assert "The training is under way" in page
     os.killpg(child.pid, signal.SIGINT)  # as a terminal does
-    _, err = child.communicate(timeout=60)
+    out, err = child.communicate(timeout=60)
     assert child.returncode != 0
+    assert "  report  " not in out  # one process alone has told of it
     assert err.count("interrupted: the best weights so far are saved") == 1
-    assert len(Classifier.load(tmp_path / "run").history_.records) < 1000
+    assert len(Classifier.load(tmp_path / "run").history_.records) < 1_000_000
+    assert "under way" not in (tmp_path / "run" / "report.html").read_text("utf-8")
 
 
 def test_both_go_on_from_the_same_checkpoint(torchrun, terms, tmp_path):

@@ -15,6 +15,7 @@ def test_every_part_is_there():
     assert set(FOUND["gradients"]) == set(gradients.SETTINGS)
     for part, of, keys, seeds in (
         ("remedies", remedies.SETTINGS, remedies.LENGTHS, remedies.SEEDS),
+        ("leak", remedies.LEAKS, remedies.LENGTHS, remedies.SEEDS),
         ("truncation", truncation.SETTINGS, truncation.CHUNKS, truncation.SEEDS),
     ):
         assert list(FOUND[part]) == list(of)
@@ -60,6 +61,15 @@ def test_remedies(name, L, learned):
     share, _ = remedies.learn(*remedies.SETTINGS[name], L=L, seed=0, clip=1.0)
     told = FOUND["remedies"][name][str(L)][0]
     assert (share > 0.95) == (told > 0.95) == learned
+
+
+def test_leak():
+    how, leak = remedies.LEAKS["uniform, leak 0.1"]
+    share, _ = remedies.learn("tanh", how, L=20, seed=0, clip=1.0, leak=leak)
+    assert share > 0.95
+    assert FOUND["leak"]["uniform, leak 0.1"]["20"][0] > 0.95
+    without, _ = remedies.learn("tanh", how, L=20, seed=0, clip=1.0)
+    assert without < 0.95  # and so it is the leak
 
 
 def test_truncation():

@@ -2,7 +2,7 @@
 
     python -m docs.learn.scripts.measure [PART...]
 
-Writes docs/learn/measured.json; ten minutes on one slow core. Then `draw` and `tables` beside
+Writes docs/learn/measured.json; twenty minutes on one slow core. Then `draw` and `tables` beside
 this file bring figures and tables up to it. The parts are the keys of PARTS; none named: all.
 """
 
@@ -22,6 +22,7 @@ FILE = Path(__file__).resolve().parent.parent / "measured.json"
 PARTS: dict[str, Callable[[], object]] = {
     "gradients": gradients.measure,
     "remedies": remedies.measure,
+    "leak": remedies.measure_leak,
     "clipping": remedies.measure_clipping,
     "truncation": truncation.measure,
     "speed": speed.measure,

@@ -21,6 +21,13 @@ SETTINGS = {
     "relu, identity": ("relu", "identity"),
 }
 CLIPPED, CLIP_SEEDS = 200, 10
+#: name: (init_recurrent's `how`, the leak), with tanh
+LEAKS = {
+    "uniform, leak 0.3": ("torch", 0.3),
+    "uniform, leak 0.1": ("torch", 0.1),
+    "uniform, leak 0.03": ("torch", 0.03),
+    "orthogonal, leak 0.1": ("orthogonal", 0.1),
+}
 
 
 def sequences(N: int, L: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -31,11 +38,14 @@ def sequences(N: int, L: int, generator: torch.Generator) -> tuple[Tensor, Tenso
     return functional.one_hot(letters, LETTERS + NOISE).float(), first
 
 
-def learn(nonlinearity: str, how: str, L: int, seed: int, clip: float) -> tuple[float, float]:
+def learn(
+    nonlinearity: str, how: str, L: int, seed: int, clip: float, leak: float = 1.0
+) -> tuple[float, float]:
     """The share of 1000 new sequences told rightly, and the largest gradient norm met."""
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
-    rnn = elman.RNN(LETTERS + NOISE, H, nonlinearity=nonlinearity)
+    dynamics = elman.Dynamics(leak=leak) if leak < 1 else None
+    rnn = elman.RNN(LETTERS + NOISE, H, nonlinearity=nonlinearity, dynamics=dynamics)
     init_recurrent(rnn, how)
     head = nn.Linear(H, LETTERS)
     parameters = [*rnn.parameters(), *head.parameters()]
@@ -58,6 +68,17 @@ def measure() -> dict[str, dict[str, list[float]]]:
     return {
         name: {str(L): [learn(f, how, L, seed, 1.0)[0] for seed in range(SEEDS)] for L in LENGTHS}
         for name, (f, how) in SETTINGS.items()
+    }
+
+
+def measure_leak() -> dict[str, dict[str, list[float]]]:
+    """The same with units that keep a part of themselves at each step."""
+    return {
+        name: {
+            str(L): [learn("tanh", how, L, seed, 1.0, leak)[0] for seed in range(SEEDS)]
+            for L in LENGTHS
+        }
+        for name, (how, leak) in LEAKS.items()
     }
 
 

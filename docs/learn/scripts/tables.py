@@ -54,7 +54,7 @@ def gradient_table(found: dict, language: str) -> str:
 
 
 def remedy_table(found: dict, language: str) -> str:
-    """Page 8, initialisation."""
+    """Page 8, initialisation and leak."""
     zh = language != "en"
     rows = [
         [setting(name, language), *(_learned(shares) for shares in by_length.values())]
@@ -122,6 +122,7 @@ def speed_line(found: dict, language: str) -> str:
 PARTS: dict[str, Callable[[dict, str], str]] = {
     "gradients": gradient_table,
     "remedies": remedy_table,
+    "leak": remedy_table,
     "clipping": clip_table,
     "truncation": truncation_table,
     "speed": speed_line,

@@ -55,7 +55,7 @@ class Training:
         """The arguments of `fit` that show how it goes and note where it stands."""
         with training_progress() as show, self._logging() as note:
             yield {
-                "report": self._heeding(show, note),
+                "report": self._heeding(show, note, self._page()),
                 "checkpoint": self.run.checkpoint,
                 "resume": self.run.resume or False,
             }
@@ -79,13 +79,20 @@ class Training:
         if log.began:
             self.logged = folder
 
-    def _heeding(
-        self, show: "Callable[[Progress], None]", note: "Callable[[Progress], object]"
-    ) -> "Report":
+    def _page(self) -> "Callable[[Progress], object]":
+        """What keeps report.html of the training under way, in the first process."""
+        from elman.tasks.livepage import LivePage
+        from elman.train.processes import rank
+
+        if rank() > 0:
+            return lambda progress: None
+        return LivePage(self.run, self.place.out, lambda words: line("report", words))
+
+    def _heeding(self, *listeners: "Callable[[Progress], object]") -> "Report":
         def report(progress: "Progress") -> bool:
             self.interrupt.deferred = True
-            show(progress)
-            note(progress)
+            for listen in listeners:
+                listen(progress)
             return self.interrupt.asked
 
         return report

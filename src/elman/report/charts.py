@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from elman.report.frame import Markup, Words, both, labelled, number, shown, table
 
 _SIZES = {"wide": (880, 280), "narrow": (344, 230)}
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 14, 30
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 26, 30
 _MARKED = 40  # a line of so many points or fewer shows each of them
 Points = list[tuple[float, float]]
 
@@ -243,10 +243,8 @@ def _references(chart: Chart, axes: _Axes, right: int, floor: int) -> tuple[list
     if chart.mark:
         x = axes.x(chart.mark[0])
         out.append(f'<path class="mark" d="M{x} {_TOP}V{floor}"/>')
-        near = x > (right + _LEFT) / 2
-        names.append(
-            _name(chart.mark[1], x - 6 if near else x + 6, _TOP + 10, "end" if near else "")
-        )
+        end = "end" if x > (right + _LEFT) / 2 else ""
+        names.append(_name(chart.mark[1], x, _TOP - 8, end))  # above what is drawn
     return out, names
 
 

@@ -144,13 +144,16 @@ def _digest(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def document(title: Words, lead: Sequence[str], parts: Sequence[str]) -> str:
+def document(
+    title: Words, lead: Sequence[str], parts: Sequence[str], again: int | None = None
+) -> str:
     """The whole file.
 
     Args:
         title: of the page.
         lead: lines under it, safe markup.
         parts: sections, safe markup.
+        again: seconds after which the browser looks at the file again. Default: never.
     """
     style, script = _file("report.css"), _file("report.js")
     policy = (
@@ -159,6 +162,7 @@ def document(title: Words, lead: Sequence[str], parts: Sequence[str]) -> str:
     )
     en, zh = shown(title.en), shown(title.zh)
     lines = "".join(f"<p>{line}</p>" for line in lead)
+    refresh = "" if again is None else f'<meta http-equiv="refresh" content="{again}">\n'
     switch = '<button type="button" id="language" lang="zh-CN">中文</button>'
     return (
         '<!doctype html>\n<html lang="en" data-language="en">\n<head>\n<meta charset="utf-8">\n'
@@ -166,6 +170,7 @@ def document(title: Words, lead: Sequence[str], parts: Sequence[str]) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
         '<meta name="referrer" content="no-referrer">\n'
+        f"{refresh}"
         f'<title data-en="{en}" data-zh="{zh}">{en}</title>\n<style>{style}</style>\n</head>\n'
         f"<body>\n<header><div>{switch}</div><h1>{both(title)}</h1>{lines}</header>\n"
         f"<main>\n{chr(10).join(parts)}\n</main>\n<script>{script}</script>\n</body>\n</html>\n"

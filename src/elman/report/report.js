@@ -14,8 +14,12 @@
     }
   };
   const first = (navigator.languages && navigator.languages[0]) || navigator.language || "en";
-  speak(first.toLowerCase().startsWith("zh") ? "zh" : "en");
-  button.addEventListener("click", () => speak(root.dataset.language === "zh" ? "en" : "zh"));
+  const chosen = /^language (en|zh)$/.exec(window.name); // the tab's name outlives a reload
+  speak(chosen ? chosen[1] : first.toLowerCase().startsWith("zh") ? "zh" : "en");
+  button.addEventListener("click", () => {
+    speak(root.dataset.language === "zh" ? "en" : "zh");
+    window.name = `language ${root.dataset.language}`;
+  });
 
   // the numbers under the pointer, out of the chart's own table
   for (const figure of document.querySelectorAll("figure.chart")) {

@@ -1,12 +1,14 @@
 """A run directory put in its place: never half there, never over something else.
 
 A finished run is written whole beside its place and then moved there; a run that was there
-before is moved aside. While a training runs, its place holds only `checkpoint/`:
+before is moved aside. While a training runs, its place holds only `checkpoint/` and a page:
 
     checkpoint/unfinished.safetensors   of a training under way, or killed
     checkpoint/last.safetensors         of the training that made the run, at its end
+    report.html                         how the training goes
 
-An older run in that place stays whole and in use until the new one is.
+An older run in that place stays whole and in use until the new one is; the page then lies in
+`checkpoint/`.
 """
 
 import errno
@@ -31,6 +33,7 @@ except ImportError:  # Windows: two trainings in one place are not noticed
     fcntl = None  # type: ignore[assignment]
 
 _FOLDER, _UNFINISHED, _LAST = "checkpoint", "unfinished.safetensors", "last.safetensors"
+_PAGE, _PARTIAL = "report.html", ".report.html.partial"
 _FILES = {  # of a run, but for config.json, which comes last and makes it one
     "README.md", "metrics.jsonl", "model.safetensors", "report.html", "report.json",
     "scaling.json", "vocab.json",
@@ -62,6 +65,24 @@ class NewRun:
     moved_aside: Path | None = None
     unchanged: bool = False
     whole: bool = False
+
+    def put_page(self, page: str) -> Path:
+        """Write report.html of the training under way, at once; where it went.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        folder = self.target / _FOLDER
+        partial, place = folder / _PARTIAL, self.target / _PAGE
+        if _is_run(self.target):  # that has a page of its own
+            place = folder / _PAGE
+        try:
+            partial.write_text(page, encoding="utf-8")
+            partial.replace(place)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise
+        return place
 
 
 @contextmanager
@@ -101,9 +122,15 @@ def training_run(path: str | Path, resume: bool = False) -> Iterator[NewRun]:
         elif run.checkpoint in there:
             run.kept = free_name(folder / "unfinished", ".safetensors")
             run.checkpoint.rename(run.kept)
-        yield run
-        if not run.unchanged:
-            _commit(run)
+        if run.resume is None:
+            _clear_page(run.target)  # of another training
+        try:
+            yield run
+            if not run.unchanged:
+                _commit(run)
+        finally:
+            if not run.checkpoint.is_file():  # it is over, or there is nothing to go on from
+                _clear_page(run.target)
 
 
 def replica(path: str | Path, resume: bool = False) -> NewRun:
@@ -193,6 +220,14 @@ def is_alive(process: int) -> bool:
     return True
 
 
+def _clear_page(target: Path) -> None:
+    """Remove the page of a training under way."""
+    for name in (_PAGE, _PARTIAL):
+        (target / _FOLDER / name).unlink(missing_ok=True)
+    if not _is_run(target):
+        (target / _PAGE).unlink(missing_ok=True)
+
+
 def _check_place(target: Path) -> None:
     if target.resolve() in (here := Path.cwd().resolve(), *here.parents):
         raise RunDirectoryError(
@@ -218,7 +253,7 @@ def _is_run(directory: Path) -> bool:
 
 
 def _is_begun(directory: Path) -> bool:
-    """Whether a directory holds nothing but the checkpoints of a training not finished.
+    """Whether a directory holds nothing but the checkpoints and page of a training not finished.
 
     Or, killed while its files were moved there, some of these too.
     """
@@ -226,9 +261,10 @@ def _is_begun(directory: Path) -> bool:
     if not folder.is_dir():
         return False
     names = {path.name for path in directory.iterdir()}
-    if any("unfinished" in path.name for path in folder.iterdir()):
+    inside = {path.name for path in folder.iterdir()}
+    if any("unfinished" in name for name in inside):
         return names <= {_FOLDER, *_FILES}
-    return names == {_FOLDER} and not any(folder.iterdir())
+    return names <= {_FOLDER, _PAGE} and inside <= {_PAGE, _PARTIAL}
 
 
 def _same_bytes(one: Path, other: Path) -> bool:
@@ -275,7 +311,8 @@ def _move(run: NewRun) -> None:
     if run.checkpoint is not None:
         for place in (target, run.moved_aside):
             if place is not None:
-                (place / _FOLDER / _UNFINISHED).unlink(missing_ok=True)
+                for name in (_UNFINISHED, _PAGE, _PARTIAL):
+                    (place / _FOLDER / name).unlink(missing_ok=True)
                 with suppress(OSError):
                     (place / _FOLDER).rmdir()  # where an older run had no checkpoint of its own
 

@@ -19,6 +19,8 @@ from elman.report.frame import (
     tiles,
 )
 from elman.tasks.config import RunConfig
+from elman.tasks.underway import again, banner, standing, titled
+from elman.train import Progress
 
 Records = list[dict[str, Any]]
 _MOST = 500  # epochs drawn at most
@@ -53,7 +55,11 @@ _FIGURES = {
 
 
 def report_page(
-    config: RunConfig, records: Records, network: str, answers: Sequence[str] = ()
+    config: RunConfig,
+    records: Records,
+    network: str,
+    answers: Sequence[str] = (),
+    at: Progress | None = None,
 ) -> str:
     """The page; what is not known is left out.
 
@@ -62,18 +68,22 @@ def report_page(
         records: of its epochs.
         network: in a line.
         answers: sections on what the model says, safe markup.
+        at: where the training stands whose page it is. Default: it is over.
     """
     about = config.about
     lead: list[str] = [both(_both_ways(network))]
     if about.data is not None:
         lead.append(f"<code>{shown(about.data.file)}</code>{_seen(about.data.seen)}")
     parts: list[str] = [tiles(_headline(config))]
+    title = _TITLES.get(config.task, Words("How this model learned", "这个模型是怎样学会的"))
+    if at is not None:
+        parts = [banner(at), tiles(standing(at, _FIGURES))]
+        title = titled(config.task, at)
     if records:
         parts.append(_learning(records, config.settings))
     parts += answers
-    parts.append(_facts(config))
-    title = _TITLES.get(config.task, Words("How this model learned", "这个模型是怎样学会的"))
-    return document(title, lead, parts)
+    parts.append(_facts(config, _CLOSING if at is None else _UNFINISHED))
+    return document(title, lead, parts, None if at is None else again(at))
 
 
 def _seen(seen: str | None) -> str:
@@ -91,6 +101,7 @@ _CHINESE = (
     (r"what to add to the naive forecast, (\d+) steps ahead", r"对朴素预测的修正，向前 \1 步"),
     (r"^the first (\d+) characters", r"前 \1 个字符"),
     (r"^rows (\d+) to (\d+)", r"第 \1 至 \2 行"),
+    (r" \((.+) to (.+)\)$", r"（\1 至 \2）"),
     (
         r"^(\d+) of (\d+) (rows|sequences), whole groups drawn at random",
         r"\2 中的 \1，按整组随机抽取",
@@ -295,7 +306,7 @@ def _radii(records: Records, mark: tuple[float, Words] | None) -> list[Chart]:
     return charts
 
 
-def _facts(config: RunConfig) -> str:
+def _facts(config: RunConfig, closing: Words) -> str:
     rows: list[tuple[Words | str, str]] = []
     about = config.about
     if about.command:
@@ -310,7 +321,7 @@ def _facts(config: RunConfig) -> str:
     return Markup(
         f'<section class="facts"><h2>{both(Words("How it was made", "如何得到"))}</h2>'
         f'<div class="card"><details><summary>{summary}</summary>{told}</details></div>'
-        f"<footer>{both(_CLOSING)}</footer></section>"
+        f"<footer>{both(closing)}</footer></section>"
     )
 
 
@@ -319,4 +330,9 @@ _CLOSING = Words(
     "Nothing on it is fetched from anywhere.",
     "本页的每个数字都在同一目录的 metrics.jsonl、"
     "config.json 或 report.json 里；本页不从任何地方加载内容。",
+)
+_UNFINISHED = Words(
+    "The numbers on this page will be in metrics.jsonl and report.json when the training is over. "
+    "Nothing on it is fetched from anywhere.",
+    "训练结束后，本页的数字都在 metrics.jsonl 和 report.json 里；本页不从任何地方加载内容。",
 )

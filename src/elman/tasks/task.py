@@ -1,8 +1,10 @@
 """What the three tasks share: arguments by name, a network on a device, saving and loading."""
 
+import copy
 import inspect
 import platform
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -23,13 +25,14 @@ from elman.tasks import newrun, rundir
 from elman.tasks.config import About, RunConfig, first_problem
 from elman.tasks.documents import CONFIG, Documents, packed, read_config
 from elman.tasks.evidence import Evidence
+from elman.tasks.livepage import with_page
 from elman.tasks.onnx.export import Exported, export
 from elman.tasks.onnx.file import opened
 from elman.tasks.onnx.ports import Ports
 from elman.tasks.onnx.runtime import RuntimeNetwork
 from elman.tasks.report import report_page
 from elman.tasks.settings import SINCE, Settings
-from elman.train import Checkpoint, History, Lesson, Report, train
+from elman.train import Checkpoint, History, Lesson, Progress, Report, train
 
 S = TypeVar("S", bound=Settings)
 C = TypeVar("C", bound=RunConfig)
@@ -272,15 +275,18 @@ class Task(ABC, Generic[S, C]):
         report: Report | None,
         checkpoint: str | Path | None,
         resume: str | Path | bool,
+        take: Callable[[Any, History], None],
         **plan: bool,
     ) -> History:
         """Train, and raise where nothing came of it.
 
         Args:
-            lesson, settings, report: see `elman.train.train`.
+            lesson, settings: see `elman.train.train`.
+            report: the same; each epoch it is handed the page of what is known by then.
             data: a digest of the data, the same where the data is the same.
             checkpoint: file to note the training in. None for none.
             resume: the file to go on from, or True for that of `checkpoint`.
+            take: gives a task of this kind all that is learned, with the history so far.
             plan: what `elman.train.Plan` takes besides.
         """
         as_ever = {name for name, value in SINCE.items() if getattr(settings, name) == value}
@@ -297,12 +303,21 @@ class Task(ABC, Generic[S, C]):
                 raise SettingError(f"resume: {resume} is not there; name a file, or leave it out")
         elif resume:
             raise SettingError("resume needs a checkpoint; say which file, checkpoint=...")
+        if report is not None:
+            report = with_page(report, lambda progress: self._draft(take, progress))
         history = train(lesson, settings.plan(**plan), report=report, checkpoint=place)
         if not history.records:
             raise InterruptedTrainingError(
                 "interrupted before the first step ended; nothing was learned"
             )
         return history
+
+    def _draft(self, take: Callable[[Any, History], None], progress: Progress) -> str:
+        """report.html of the network as it is while it is trained; this task stays as it was."""
+        draft = copy.copy(self)
+        take(draft, History(list(progress.records)))
+        records, answers = draft.history_.records, draft._answers()
+        return report_page(draft._new_config(), records, draft.describe(), answers, progress)
 
 
 def rnn_in_words(of: Any, bidirectional: bool = False) -> str:

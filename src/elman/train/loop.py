@@ -3,7 +3,7 @@
 import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +30,8 @@ class Progress:
         lr: the learning rate.
         record: the epoch's line for metrics.jsonl.
         sample: what the model writes at this point, where a task shows that.
+        records: with `record`, those of all epochs so far, this one the last.
+        page: makes report.html of what is known at this point, where a task does.
     """
 
     epoch: int
@@ -41,6 +43,8 @@ class Progress:
     lr: float = 0.0
     record: dict[str, Any] | None = None
     sample: str | None = None
+    records: Sequence[dict[str, Any]] = ()
+    page: Callable[[], str] | None = None
 
     @property
     def rate(self) -> float:
@@ -240,11 +244,19 @@ class _Run:
     def _tell(self, steps: int, loss: float, record: dict[str, Any] | None = None) -> None:
         if self.report is None:
             return
-        elapsed = time.monotonic() - self.began
         at = self.at
-        if self.report(
-            Progress(at.epoch, self.plan.epochs, at.step, steps, loss, elapsed, self._rate, record)
-        ):
+        progress = Progress(
+            epoch=at.epoch,
+            epochs=self.plan.epochs,
+            step=at.step,
+            steps=steps,
+            loss=loss,
+            elapsed=time.monotonic() - self.began,
+            lr=self._rate,
+            record=record,
+            records=() if record is None else self.history.records,
+        )
+        if self.report(progress):
             self.asked = True
             self.stopping = self.stopping or world_size() == 1
 

@@ -32,7 +32,7 @@ from elman.tasks.fingerprint import digest
 from elman.tasks.onnx.ports import Port, Ports
 from elman.tasks.settings import ClassifierSettings
 from elman.tasks.task import Task, rnn_in_words
-from elman.train import Report
+from elman.train import History, Report
 
 
 class Classifier(Task[ClassifierSettings, ClassifierConfig]):
@@ -213,16 +213,20 @@ class Classifier(Task[ClassifierSettings, ClassifierConfig]):
                 model, settings, reader.encode(inputs, keep=True), targets, stay, held, device
             )
             data = digest(inputs, labels, stay, sorted(reader.facts().items()))
-            history = self._learn(lesson, settings, data, report, checkpoint, resume)
-        self.classes_, self.settings_, self.reader_ = np.array(classes), settings, reader
-        self.model_, self.history_, self.about = model, history, About()
-        self.evidence_ = evidence_of(
-            [inputs[i] for i in held],
-            lesson.targets[held].tolist(),
-            self._probabilities([lesson.encoded[i] for i in held]),
-            classes,
-            "stopping",
-        )
+
+            def take(of: Classifier, history: History) -> None:
+                of.classes_, of.settings_, of.reader_ = np.array(classes), settings, reader
+                of.model_, of.history_, of.about = model, history, About()
+                of.evidence_ = evidence_of(
+                    [inputs[i] for i in held],
+                    lesson.targets[held].tolist(),
+                    of._probabilities([lesson.encoded[i] for i in held]),
+                    classes,
+                    "stopping",
+                )
+
+            history = self._learn(lesson, settings, data, report, checkpoint, resume, take)
+        take(self, history)
         return self
 
     def predict_proba(self, X: Sequence[Any]) -> np.ndarray:

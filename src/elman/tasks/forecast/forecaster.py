@@ -27,7 +27,7 @@ from elman.tasks.forecast.saved import restored
 from elman.tasks.onnx.ports import Port, Ports, stateful
 from elman.tasks.settings import ForecasterSettings
 from elman.tasks.task import Task, rnn_in_words
-from elman.train import Report
+from elman.train import History, Report
 
 _HEAD = 32  # rows that tell a series from another
 
@@ -193,17 +193,22 @@ class Forecaster(Task[ForecasterSettings, ForecasterConfig]):
             model = new_network(settings, frame.seasons).to(device)
             lesson = ForecasterLesson(model, settings, frame, values, fitted, device)
             data = digest(values)
+
+            def take(of: Forecaster, history: History) -> None:
+                of.settings_, of.frame_, of.columns_ = settings, frame, list(names)
+                of.model_, of.history_, of.about = model, history, About()
+                head = digest(values[:_HEAD].copy())
+                of.learned_ = Learned(rows=len(values), sha256=data, head=head)
+                of._step = np.abs(np.diff(values, axis=0)).mean(0)
+                residuals = of._errors(values)[fitted - 1 :]
+                of.residuals_ = residuals[-(KEPT + settings.horizon) :]
+                of.later_ = of.residuals_[:0]
+                of.evidence_ = evidence_for(of, values, fitted - 1, "stopping")
+
             history = self._learn(
-                lesson, settings, data, report, checkpoint, resume, judge_first=True
+                lesson, settings, data, report, checkpoint, resume, take, judge_first=True
             )
-        self.settings_, self.frame_, self.columns_ = settings, frame, list(names)
-        self.model_, self.history_, self.about = model, history, About()
-        self.learned_ = Learned(rows=len(values), sha256=data, head=digest(values[:_HEAD].copy()))
-        self._step = np.abs(np.diff(values, axis=0)).mean(0)
-        self.residuals_ = self._errors(values)[fitted - 1 :]
-        self.residuals_ = self.residuals_[-(KEPT + settings.horizon) :]
-        self.later_ = self.residuals_[:0]
-        self.evidence_ = evidence_for(self, values, fitted - 1, "stopping")
+        take(self, history)
         return self
 
     def _errors(self, y: np.ndarray) -> np.ndarray:

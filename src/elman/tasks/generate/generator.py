@@ -33,7 +33,7 @@ from elman.tasks.generate.writing import Showing, check_request, written
 from elman.tasks.onnx.ports import Port, Ports, stateful
 from elman.tasks.settings import GeneratorSettings
 from elman.tasks.task import Task, rnn_in_words
-from elman.train import Report
+from elman.train import History, Report
 
 LEAST = 100  # tokens of a text to learn from
 
@@ -224,10 +224,16 @@ class Generator(Task[GeneratorSettings, GeneratorConfig]):
             )  # fmt: skip
             listener = None if report is None else Showing(report, model, vocabulary)
             data = digest(text)
-            history = self._learn(lesson, settings, data, listener, checkpoint, resume, decay=True)
-        self.settings_, self.vocabulary_ = settings, vocabulary
-        self.counts_ = np.bincount(ids, minlength=len(vocabulary))
-        self.model_, self.history_, self.about = model, history, About()
+
+            def take(of: Generator, history: History) -> None:
+                of.settings_, of.vocabulary_ = settings, vocabulary
+                of.counts_ = np.bincount(ids, minlength=len(vocabulary))
+                of.model_, of.history_, of.about = model, history, About()
+
+            history = self._learn(
+                lesson, settings, data, listener, checkpoint, resume, take, decay=True
+            )
+        take(self, history)
         return self
 
     def stream(
