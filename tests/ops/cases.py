@@ -1,6 +1,7 @@
 """The table of cases every backend of the ops is held to."""
 
 from dataclasses import dataclass
+from importlib import import_module, util
 
 import torch
 from torch import Tensor
@@ -61,12 +62,34 @@ LAYOUTS = {
 }
 
 
+def interpret_triton() -> bool:
+    """Import Triton's kernels to be interpreted, where Triton is installed.
+
+    They decide as they are imported. So the knob is turned for that moment alone: torch.compile,
+    which uses Triton too, and the processes that tests start see nothing of it.
+    """
+    if util.find_spec("triton") is None:
+        return False
+    import triton
+
+    with triton.knobs.runtime.scope():
+        triton.knobs.runtime.interpret = True
+        kernels = import_module("elman.ops.triton_kernels")
+    assert kernels.INTERPRETED, "they were imported before, to be compiled"
+    return True
+
+
 def serving(device: torch.device, dtype: torch.dtype) -> list[str]:
     """The backends that can serve here; a new one is tested without a word in any test."""
     return [name for name in BACKENDS if backend_module(name).serves(device, dtype) is None]
 
 
-SERVING = serving(torch.device("cpu"), torch.float32)
+#: Whether there is Triton here, in its interpreter.
+INTERPRETED = interpret_triton()
+#: Every backend that serves here; and those that need no tens of milliseconds a step, as Triton's
+#: interpreter does. What its kernels are held to is in test_triton.py.
+EVERY = serving(torch.device("cpu"), torch.float32)
+SERVING = [name for name in EVERY if name != "triton"]
 
 
 def uniform(*shape: int, strided: bool = False, offset: int = 1) -> Tensor:

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from elman.ops import linear_scan, reference, scan
-from tests.ops.cases import SERVING
+from tests.ops.cases import EVERY
 from tests.tolerances import distance, worst
 
 nan, inf = math.nan, math.inf
-every_backend = pytest.mark.parametrize("backend", SERVING)
+every_backend = pytest.mark.parametrize("backend", EVERY)
 both_directions = pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
 
 

@@ -10,7 +10,7 @@ import typer
 
 from elman.cli.console import line
 
-_PACKAGES = ("torch", "numpy", "safetensors", "onnx", "onnxscript", "onnxruntime")
+_PACKAGES = ("torch", "numpy", "safetensors", "onnx", "onnxscript", "onnxruntime", "triton")
 
 
 def info(

@@ -28,7 +28,7 @@ def scan(
     reverse: bool = False,
 ) -> Tensor:
     """As `reference.scan`."""
-    if not _may_write(a, weight_hh, h_0):
+    if not may_write(a, weight_hh, h_0):
         return reference.scan(a, weight_hh, h_0, nonlinearity, batch_sizes, reverse)
     f, weight = _IN_PLACE.get(nonlinearity), weight_hh.mT
     states = a.clone(memory_format=torch.contiguous_format)
@@ -53,7 +53,7 @@ def gated_scan(
 ) -> tuple[Tensor, Tensor]:
     """As `reference.gated_scan`; y is empty where it is h."""
     carry = g is not None or e is not None
-    if not _may_write(a, weight_hh, h_0, g, q, e):
+    if not may_write(a, weight_hh, h_0, g, q, e):
         h, y = reference.gated_scan(
             a, weight_hh, h_0, nonlinearity, g, q, e, bound, batch_sizes, reverse
         )
@@ -85,7 +85,7 @@ def linear_scan(
     reverse: bool = False,
 ) -> Tensor:
     """As `reference.linear_scan`."""
-    if not _may_write(x, weight, s_0, p, q, e):
+    if not may_write(x, weight, s_0, p, q, e):
         return reference.linear_scan(x, weight, s_0, p, q, e, batch_sizes, reverse)
     states = x.clone(memory_format=torch.contiguous_format)
     s = s_0
@@ -102,7 +102,7 @@ def linear_scan(
     return states
 
 
-def _may_write(*tensors: Tensor | None) -> bool:
+def may_write(*tensors: Tensor | None) -> bool:
     """Whether what is written in place stays right.
 
     torch.func.linearize folds constants in what a tracer wrote down, writes or not, and gives

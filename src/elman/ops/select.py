@@ -1,7 +1,9 @@
 """Which backend serves a call, and why.
 
 A backend is a module of this package with `scan` and `linear_scan` of the reference's
-signature, and with `serves(device, dtype)`: None where it can, otherwise why not, in words.
+signature, and with `serves(device, dtype)`: None where it can, otherwise why not, in words. One
+that can serve but is better not chosen unless it is asked for has `by_name(device, dtype)` as well,
+which says why.
 """
 
 import importlib
@@ -16,6 +18,7 @@ import torch
 #: Each backend and what it is, the preferred one first.
 BACKENDS = {
     "cpu": "compiled kernels for the CPU",
+    "triton": "Triton kernels for NVIDIA GPUs, for those who ask for them by name",
     "aten": "torch's own operators, on every device",
     "reference": "the plain loop, for reading and for checking the others",
 }
@@ -54,7 +57,7 @@ def select(device: torch.device, dtype: torch.dtype, backend: str | None = None)
     Args:
         device, dtype: of the tensors of the call.
         backend: a name from `BACKENDS` to insist on; by default the one that
-            `use_backend` set, or else the first that can serve.
+            `use_backend` set, or else the first that can serve and need not be asked for.
 
     Raises:
         ValueError: the name is unknown, or that backend cannot serve the call. An explicit
@@ -71,7 +74,10 @@ def select(device: torch.device, dtype: torch.dtype, backend: str | None = None)
         return Choice(wanted, "it was asked for by name")
     passed_over: list[str] = []
     for name, description in BACKENDS.items():
-        problem = backend_module(name).serves(device, dtype)
+        module = backend_module(name)
+        problem = module.serves(device, dtype)
+        if problem is None and hasattr(module, "by_name"):
+            problem = module.by_name(device, dtype)
         if problem is None:
             return Choice(name, "; ".join([*passed_over, description]))
         passed_over.append(f"not {name}: {problem}")
