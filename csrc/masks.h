@@ -16,9 +16,10 @@ inline uint32_t stirred(uint32_t h) {
   return h ^ (h >> 16);
 }
 
-constexpr int64_t kWords = 64;            // of a block
-constexpr int64_t kPlaces = 2 * kWords;   // the lower halves of its words, then the upper ones
-constexpr int64_t kBlocksOfTask = 1 << 8, kWorthSharing = 8;
+constexpr int64_t kWords = 64;           // of a block
+constexpr int64_t kPlaces = 2 * kWords;  // the lower halves of its words, then the upper ones
+constexpr int64_t kBlocksOfTask = 1 << 8;
+constexpr int64_t kTasksWorthSharing = 8;  // more than that
 
 // One where a place's draw from 0 to 65535 is at least 65536 - up, else zero, for a block of them.
 inline void draw_block(uint32_t first, uint32_t low_key, uint32_t high_key, uint32_t up,
@@ -36,7 +37,7 @@ inline void draw_mask(uint64_t key, int32_t edge, int64_t size, uint8_t* to, Par
   const uint32_t up = 0x10000u - static_cast<uint32_t>(edge);
   const int64_t blocks = (size + kPlaces - 1) / kPlaces;
   const int64_t tasks = (blocks + kBlocksOfTask - 1) / kBlocksOfTask;
-  share(parallel, tasks, tasks > kWorthSharing, [&](int64_t task) {
+  share(parallel, tasks, tasks > kTasksWorthSharing, [&](int64_t task) {
     const int64_t end = std::min(blocks, (task + 1) * kBlocksOfTask);
     uint8_t block[kPlaces];
     for (int64_t b = task * kBlocksOfTask; b < end; ++b) {

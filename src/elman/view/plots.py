@@ -65,8 +65,7 @@ def plot_gradient_flow(model: Any, batch: Any = None, *, ax: "Axes | None" = Non
     for k, of in enumerate(found.layers):
         if of.gradient_flow is None:
             raise ValueError("the gradient of a batch is shown; give one")
-        flow = np.where(of.gradient_flow > 0, of.gradient_flow, np.nan)  # 0 has no logarithm
-        axes.plot(flow, _STYLES[k % len(_STYLES)], label=of.name)
+        _decay(axes, k, of.gradient_flow, of.name)
     axes.set_yscale("log")
     axes.invert_xaxis()  # time runs to the right
     axes.set(
@@ -124,9 +123,8 @@ def plot_influence(model: Any, batch: Any = None, *, ax: "Axes | None" = None) -
     for k, of in enumerate(found.layers):
         if of.influence is None:
             raise ValueError("what a batch's states lead to is shown; give one")
-        curve = np.where(of.influence > 0, of.influence, np.nan)
         more = "> " if of.horizon_exceeds else ""
-        axes.plot(curve, _STYLES[k % len(_STYLES)], label=f"{of.name}: {more}{of.horizon} steps")
+        _decay(axes, k, of.influence, f"{of.name}: {more}{of.horizon} steps")
     axes.axhline(0.01, color="0.5", linewidth=1, linestyle=":")
     axes.set_yscale("log")
     axes.set(
@@ -136,6 +134,11 @@ def plot_influence(model: Any, batch: Any = None, *, ax: "Axes | None" = None) -
     )
     axes.legend(frameon=False)
     return axes
+
+
+def _decay(axes: Any, k: int, values: "np.ndarray", label: str) -> None:
+    """The k-th line of a logarithmic plot; zeros, which have no logarithm, are gaps in it."""
+    axes.plot(np.where(values > 0, values, np.nan), _STYLES[k % len(_STYLES)], label=label)
 
 
 def plot_diagnosis(model: Any, batch: Any = None) -> "Figure":

@@ -1,0 +1,156 @@
+// Where the rows of a step lie, and everything of them in whole vectors: what a loop and what
+// becomes of its sums are both made of.
+#pragma once
+
+#include <algorithm>
+
+#include "scan.h"
+#include "simd.h"
+
+// A loop's body, which is called for whole vectors and for the last one: n is a constant in the
+// first.
+#define ELMAN_INLINE __attribute__((always_inline))
+
+namespace elman {
+namespace {
+
+// The rows first, first + skip, ... of a batch.
+struct Rows {
+  int64_t first, skip, count;
+
+  int64_t live(const Time& time, int64_t t) const {
+    return time.batch_sizes == nullptr ? count : below(time.batch_sizes[t]);
+  }
+  int64_t below(int64_t row) const {
+    return row <= first ? 0 : std::min(count, (row - first + skip - 1) / skip);
+  }
+  int64_t row(int64_t i) const { return first + i * skip; }
+};
+
+template <class S>
+int64_t shift_to(const S& s, int64_t t) {
+  return (s.starts == nullptr ? t : s.starts[t]) * s.step;
+}
+template <class T>
+T* step_of(const Sequence<T>& s, int64_t t) {
+  return s.data == nullptr ? nullptr : s.data + shift_to(s, t);
+}
+
+// body(j, n) for every vector of the columns begin to end: n numbers from column j on.
+template <class T, class Body>
+inline void vectors(int64_t begin, int64_t end, Body body) {
+  int64_t j = begin;
+  for (; j + kLanes<T> <= end; j += kLanes<T>) body(j, int64_t{kLanes<T>});
+  if (j < end) body(j, end - j);
+}
+
+// A step of a factor, read row by row.
+template <class T>
+struct Across {
+  const T* data;
+  const uint8_t* flags;
+  int64_t apart;
+  bool single;
+
+  Across(const Factor<T>& factor, int64_t t)
+      : data(factor.data), flags(factor.flags), apart(factor.row), single(factor.single) {
+    if (here()) go(shift_to(factor, t));
+  }
+  Across row(int64_t r) const {
+    Across of = *this;
+    if (here()) of.go(r * apart);
+    return of;
+  }
+  bool here() const { return data != nullptr || flags != nullptr; }
+  Vec<T> at(int64_t j, int64_t n) const {
+    if (flags != nullptr) return single ? all<T>(*flags) : load_flags<T>(flags + j, n);
+    return single ? all<T>(*data) : load(data + j, n);
+  }
+  // body(j, n, at(j, n)) for every vector of the columns begin to end.
+  template <class Body>
+  void each(int64_t begin, int64_t end, Body body) const {
+    const Vec<T> same = single ? at(0, 1) : Vec<T>{};
+    if (single)
+      vectors<T>(begin, end, [&](int64_t j, int64_t n) ELMAN_INLINE { body(j, n, same); });
+    else
+      vectors<T>(begin, end, [&](int64_t j, int64_t n) ELMAN_INLINE { body(j, n, at(j, n)); });
+  }
+
+ private:
+  void go(int64_t by) {
+    if (data != nullptr) data += by;
+    if (flags != nullptr) flags += by;
+  }
+};
+
+// A tile of a step: `rows` rows from `row`, `skip` apart, and `width` vectors from `column`.
+// Its sums, row after row; and the states it comes from, absent where a row begins at zero.
+template <class T>
+struct Product {
+  int64_t t, row, skip;
+  int rows;
+  int64_t column;
+  int width;
+  const T* sums;
+  Lines<const T> before;
+  bool begins;
+};
+
+// A row of a step whose sums lie in their places: columns begin to end, the states it comes from.
+template <class T>
+struct Row {
+  int64_t t, r, begin, end;
+  Lines<const T> before;
+  bool begins;
+};
+
+// For every row r of a tile take = take_row(r), and then take(sum, j, n) for every vector of the
+// row: n numbers from column j on.
+template <class T, class TakeRow>
+inline void each_vector(const Product<T>& tile, int64_t H, TakeRow take_row) {
+  constexpr int64_t lanes = kLanes<T>;
+  const T* sums = tile.sums;
+  const int64_t left = H - tile.column;
+  const int whole = static_cast<int>(std::min<int64_t>(tile.width, left / lanes));
+  for (int i = 0; i < tile.rows; ++i, sums += tile.width * lanes) {
+    const auto take = take_row(tile.row + i * tile.skip);
+    for (int v = 0; v < whole; ++v) take(load(sums + v * lanes), tile.column + v * lanes, lanes);
+    if (whole < tile.width && whole * lanes < left)
+      take(load(sums + whole * lanes), tile.column + whole * lanes, left - whole * lanes);
+  }
+}
+
+// Row r of a step; null where the step is.
+template <class T>
+inline T* row_of(T* step, int64_t r, int64_t row) {
+  return step == nullptr ? nullptr : step + r * row;
+}
+
+// The part of a step that comes next: its rows, and the columns begin to end.
+struct Part {
+  int64_t t, live, begin, end;
+};
+
+// Asks for what a part will read or, with `kWrite`, write, before it is needed.
+template <int kWrite, class T>
+void fetch(const Sequence<T>& s, const Rows& rows, const Part& part) {
+  const T* step = step_of(s, part.t);
+  for (int64_t i = 0; step != nullptr && i < part.live; ++i) {
+    const char* row = reinterpret_cast<const char*>(step + rows.row(i) * s.row);
+    for (int64_t j = part.begin * sizeof(T); j < static_cast<int64_t>(part.end * sizeof(T));
+         j += 64)
+      __builtin_prefetch(row + j, kWrite);
+  }
+}
+
+// The only gate that is likely to be large.
+template <class T>
+void expect_gate(const Gates<T>& gates, const Rows& rows, const Part& part) {
+  const Factor<T>& g = gates.g;
+  if (g.step == 0 || g.single) return;
+  fetch<0>(Sequence<const T>{g.data, g.step, g.row, g.starts}, rows, part);
+  fetch<0>(Sequence<const uint8_t>{g.flags, g.step, g.row, g.starts}, rows, part);
+}
+
+}  // namespace
+}  // namespace elman
