@@ -278,7 +278,7 @@ def test_a_reader_stays_where_he_is(chromium, tmp_path, monkeypatch):
         for k in (1, 2):
             file.write_text(pages[k], "utf-8")
             expect(page).to_have_title(re.compile(f"第 {k + 1} 轮"), timeout=15_000)
-            page.wait_for_timeout(500)  # to be drawn
+            # What stood there stays, once it is drawn.
+            page.wait_for_function("600 <= scrollY && scrollY <= 800", timeout=10_000)
             assert page.get_attribute("html", "lang") == "zh-CN"
-            assert 600 <= page.evaluate("window.scrollY") <= 800  # what stood there stays
         assert [said for said in seen if not said.startswith("request: file:")] == []

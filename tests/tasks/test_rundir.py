@@ -265,7 +265,7 @@ def test_two_savers_to_one_place_lose_nothing(fitted, tmp_path):
     )
     arguments = [sys.executable, "-c", code, str(tmp_path / "seed"), str(tmp_path / "run")]
     savers = [subprocess.Popen(arguments) for _ in range(2)]
-    assert [saver.wait(60) for saver in savers] == [0, 0]
+    assert [saver.wait(300) for saver in savers] == [0, 0]
     runs = [path for path in tmp_path.iterdir() if path.name != "seed"]
     assert len(runs) == 40
     for path in runs:

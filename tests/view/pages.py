@@ -30,9 +30,28 @@ def strips(tab):
     return found
 
 
+def follow(tab, address):
+    """Follow a link within the page; back when the page was told of it."""
+    tab.evaluate(
+        """(address) => new Promise((done) => {
+          if (location.hash === address) return done();
+          window.addEventListener("hashchange", () => done(), { once: true });
+          location.hash = address;
+        })""",
+        address,
+    )
+
+
+def where(tab):
+    """The step, layer and unit, as the address says them once the page rests."""
+    tab.wait_for_selector('html[data-drawn="all"]', timeout=10_000)
+    # Not at every step of a quick run is it written, but 150 ms after the last picture.
+    tab.evaluate("() => new Promise((done) => setTimeout(done, 200))")
+    return dict(re.findall(r"(\w+)=(\w+)", tab.evaluate("location.hash")))
+
+
 def go(tab, picture, step, unit=None, **more):
     address = f"#step={step}" + f"&unit={unit}" * (unit is not None)
     address += "".join(f"&{name}={value}" for name, value in more.items())
-    tab.evaluate("(a) => { location.hash = a; }", address)
-    tab.wait_for_timeout(30)  # hashchange is told in a task of its own
+    follow(tab, address)
     picture(tab)

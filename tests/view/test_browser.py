@@ -9,7 +9,7 @@ from torch.nn import functional
 import elman
 from tests.view.conftest import WAVE
 from tests.view.networks import by_hand
-from tests.view.pages import SHOWN, go, number, sums
+from tests.view.pages import SHOWN, go, number, sums, where
 
 
 def check_step(tab, rnn, x, t, unit, states):
@@ -82,8 +82,7 @@ def test_both_directions_of_two_layers(opened, picture, deep):
             assert found["f"][1] == pytest.approx(float(states[t, 2]), abs=1e-6)
         symbol = tab.inner_text('[data-row="before"] .symbol')
         assert symbol == ("ht+1" if k % 2 else "ht−1")
-    tab.wait_for_timeout(200)
-    assert "direction=reverse" in tab.url
+    assert where(tab)["direction"] == "reverse"
     shown = json.loads(tab.get_attribute('[data-chart="classes"] .readout', "data-values"))
     assert shown == pytest.approx(deep.predict_proba([text])[0].tolist(), abs=1e-6)
     go(tab, picture, 2)  # both directions read what was there until then

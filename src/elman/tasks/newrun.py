@@ -237,10 +237,23 @@ def _check_place(target: Path) -> None:
         raise RunDirectoryError(
             f"{target}: there is a file or a link of this name; choose another --out"
         )
-    if target.is_dir() and any(target.iterdir()) and not (_is_run(target) or _is_begun(target)):
-        raise RunDirectoryError(
-            f"{target}: holds files that are not an elman run; choose a new directory for --out"
-        )
+    while True:
+        place = identity(target)
+        if not _names(target) or _is_run(target) or _is_begun(target):
+            return
+        if identity(target) == place:  # and no other process moved it between two lines
+            break
+    raise RunDirectoryError(
+        f"{target}: holds files that are not an elman run; choose a new directory for --out"
+    )
+
+
+def _names(directory: Path) -> set[str]:
+    """What is in a directory; nothing where it is not there, or not any more."""
+    try:
+        return set(os.listdir(directory))  # noqa: PTH208 - names, not paths
+    except FileNotFoundError:
+        return set()
 
 
 def _is_run(directory: Path) -> bool:
@@ -260,8 +273,7 @@ def _is_begun(directory: Path) -> bool:
     folder = directory / _FOLDER
     if not folder.is_dir():
         return False
-    names = {path.name for path in directory.iterdir()}
-    inside = {path.name for path in folder.iterdir()}
+    names, inside = _names(directory), _names(folder)
     if any("unfinished" in name for name in inside):
         return names <= {_FOLDER, *_FILES}
     return names <= {_FOLDER, _PAGE} and inside <= {_PAGE, _PARTIAL}

@@ -65,9 +65,11 @@ function within(k, n) {
   return Math.max(0, Math.min(n - 1, k));
 }
 
-// #step=3&layer=2&direction=reverse&unit=17, all as a person reads them on the page.
-export function readAddress() {
-  const said = new URLSearchParams(location.hash.slice(1));
+// #step=3&layer=2&direction=reverse&unit=17, all as a person reads them on the page. A link that
+// was followed is read from its event: by now the bar may say again what was written late.
+export function readAddress(followed = null) {
+  const address = new URL(followed?.newURL ?? location.href);
+  const said = new URLSearchParams(address.hash.slice(1));
   const number = (name) => (/^\d{1,9}$/.test(said.get(name) ?? "") ? Number(said.get(name)) : null);
   const [step, layer, unit] = [number("step"), number("layer"), number("unit")];
   const changes = {};
