@@ -70,7 +70,7 @@ inline Exponential<double> exp_2x(Vec<double> x) {
 
 // tanh x = m / (m + 1). Beyond ±9.02 (±20 in double) it rounds to one.
 template <class T>
-inline Vec<T> tanh_of(Vec<T> x) {
+ELMAN_INLINE inline Vec<T> tanh_of(Vec<T> x) {
   const Vec<T> m = exp_2x<false>(clamped<T>(x, sizeof(T) == 4 ? T(9.02) : T(20))).m();
   return m / (m + T(1));
 }
@@ -94,12 +94,12 @@ inline Vec<T> log_of_one_and(Vec<T> u) {
 struct Tanh {
   explicit Tanh(const Activation&) {}
   template <class T>
-  static Vec<T> value(Vec<T> z) {
+  ELMAN_INLINE static Vec<T> value(Vec<T> z) {
     return tanh_of<T>(z);
   }
   // g f'(z), told from y = f(z)
   template <class T>
-  static Vec<T> back(Vec<T> y, Vec<T> g) {
+  ELMAN_INLINE static Vec<T> back(Vec<T> y, Vec<T> g) {
     return g * (1 - y * y);
   }
 };
@@ -107,12 +107,12 @@ struct Tanh {
 struct Relu {
   explicit Relu(const Activation&) {}
   template <class T>
-  static Vec<T> value(Vec<T> z) {
+  ELMAN_INLINE static Vec<T> value(Vec<T> z) {
     const Vec<T> zero{};
     return z <= zero ? zero : z;
   }
   template <class T>
-  static Vec<T> back(Vec<T> y, Vec<T> g) {
+  ELMAN_INLINE static Vec<T> back(Vec<T> y, Vec<T> g) {
     const Vec<T> zero{};
     return y <= zero ? zero : g;
   }
@@ -121,7 +121,7 @@ struct Relu {
 struct Identity {
   explicit Identity(const Activation&) {}
   template <class T>
-  static Vec<T> value(Vec<T> z) {
+  ELMAN_INLINE static Vec<T> value(Vec<T> z) {
     return z;
   }
   template <class T>

@@ -73,21 +73,56 @@ struct Activate {
   }
 
   void operator()(const Product<T>& tile) const {
-    const T* a = step_of(scan.a, tile.t);
-    T* out = step_of(scan.out, tile.t);
-    each_vector(tile, scan.H, [&](int64_t r) {
-      return [this, from = row_of(a, r, scan.a.row), bias = scan.bias,
-              to = row_of(out, r, scan.out.row)](Vec<T> z, int64_t j, int64_t n) {
-        if (from != nullptr) z += load(from + j, n);
-        if (bias != nullptr) z += load(bias + j, n);
-        store(to + j, f.template value<T>(z), n);
+    const T* const a = row_of(step_of(scan.a, tile.t), tile.row, scan.a.row);
+    T* const out = row_of(step_of(scan.out, tile.t), tile.row, scan.out.row);
+    each_vector(tile, scan.H, [&](int64_t j, int64_t n) ELMAN_INLINE {
+      const Vec<T> bias = scan.bias == nullptr ? Vec<T>{} : load(scan.bias + j, n);
+      return [=, this, skip = tile.skip](Vec<T> z, int64_t i) ELMAN_INLINE {
+        if (a != nullptr) z += load(a + i * skip * scan.a.row + j, n);
+        store(out + i * skip * scan.out.row + j, f.template value<T>(z + bias), n);
       };
     });
   }
 };
 
-// The same between gates: the sums into their place, and all that is done to a row when it is
-// whole.
+// The same where g stands alone, as a leak does: what of the old state stays is still at hand,
+// since the product was made of it.
+template <class T, class F>
+struct Blend : Activate<T, F> {
+  using Activate<T, F>::Activate, Activate<T, F>::scan, Activate<T, F>::f;
+
+  void expect(const Rows& rows, const Part& part) const {
+    Activate<T, F>::expect(rows, part);
+    fetch<1>(scan.y, rows, part);
+    expect_gate(scan.gates, rows, part);
+  }
+
+  void operator()(const Product<T>& tile) const {
+    const T* const a = row_of(step_of(scan.a, tile.t), tile.row, scan.a.row);
+    T* const out = row_of(step_of(scan.out, tile.t), tile.row, scan.out.row);
+    T* const y = row_of(step_of(scan.y, tile.t), tile.row, scan.y.row);
+    const T* const before = row_of(tile.before.data, tile.row, tile.before.row);
+    const Across<T> gate = Across<T>(scan.gates.g, tile.t).row(tile.row);
+    const int64_t apart = tile.skip * scan.out.row, a_apart = tile.skip * scan.a.row,
+                  y_apart = tile.skip * scan.y.row, before_apart = tile.skip * tile.before.row;
+    each_vector(tile, scan.H, [&](int64_t j, int64_t n) ELMAN_INLINE {
+      const Vec<T> bias = scan.bias == nullptr ? Vec<T>{} : load(scan.bias + j, n);
+      const Vec<T> first = gate.at(j, n);
+      return [=, this](Vec<T> z, int64_t i) ELMAN_INLINE {
+        if (a != nullptr) z += load(a + i * a_apart + j, n);
+        Vec<T> h = f.template value<T>(z + bias);
+        if (y != nullptr) store(y + i * y_apart + j, h, n);
+        const Vec<T> g = gate.apart == 0 ? first : gate.row(i * tile.skip).at(j, n);
+        h *= g;
+        if (before != nullptr) h += (T(1) - g) * load(before + i * before_apart + j, n);
+        store(out + i * apart + j, h, n);
+      };
+    });
+  }
+};
+
+// The same between any gates, or with a norm: the sums into their place, and all that is done to a
+// row when it is whole.
 template <class T, class F>
 struct Gate : Activate<T, F> {
   using Activate<T, F>::Activate, Activate<T, F>::scan, Activate<T, F>::f;
@@ -100,13 +135,13 @@ struct Gate : Activate<T, F> {
   }
 
   void operator()(const Product<T>& tile) const {
-    const T* a = step_of(scan.a, tile.t);
-    T* out = step_of(scan.out, tile.t);
-    each_vector(tile, scan.H, [&](int64_t r) {
-      return [from = row_of(a, r, scan.a.row), to = row_of(out, r, scan.out.row)](
-                 Vec<T> z, int64_t j, int64_t n) {
-        if (from != nullptr) z += load(from + j, n);
-        store(to + j, z, n);
+    const T* const a = row_of(step_of(scan.a, tile.t), tile.row, scan.a.row);
+    T* const out = row_of(step_of(scan.out, tile.t), tile.row, scan.out.row);
+    const int64_t apart = tile.skip * scan.out.row, a_apart = tile.skip * scan.a.row;
+    each_vector(tile, scan.H, [&](int64_t j, int64_t n) ELMAN_INLINE {
+      return [=](Vec<T> z, int64_t i) ELMAN_INLINE {
+        if (a != nullptr) z += load(a + i * a_apart + j, n);
+        store(out + i * apart + j, z, n);
       };
     });
   }
@@ -132,10 +167,6 @@ struct Gate : Activate<T, F> {
       if (y != nullptr) store(y + j, h, n);
       return h;
     };
-    if (carry && g.here() && !e.here() && !left.here())  // most often, so with fewer questions
-      return g.each(row.begin, row.end, [&](int64_t j, int64_t n, Vec<T> gate) ELMAN_INLINE {
-        store(to + j, value(j, n) * gate + (T(1) - gate) * load(before + j, n), n);
-      });
     vectors<T>(row.begin, row.end, [&](int64_t j, int64_t n) ELMAN_INLINE {
       Vec<T> h = value(j, n);
       const Vec<T> gate = g.here() ? g.at(j, n) : all<T>(1);
@@ -163,18 +194,18 @@ struct Combine {
   }
 
   void operator()(const Product<T>& tile) const {
-    const T* x = step_of(scan.x, tile.t);
-    const T* p = step_of(scan.p, tile.t);
-    const T* e = tile.before.data == nullptr ? nullptr : step_of(scan.e, tile.t);
-    T* out = step_of(scan.out, tile.t);
-    each_vector(tile, scan.H, [&](int64_t r) {
-      return [x = row_of(x, r, scan.x.row), p = row_of(p, r, scan.p.row),
-              e = row_of(e, r, scan.e.row), before = row_of(tile.before.data, r, tile.before.row),
-              to = row_of(out, r, scan.out.row)](Vec<T> s, int64_t j, int64_t n) {
-        if (p != nullptr) s *= load(p + j, n);
-        s += load(x + j, n);
-        if (e != nullptr) s += load(e + j, n) * load(before + j, n);
-        store(to + j, s, n);
+    const auto first = [&](const auto& s) { return row_of(step_of(s, tile.t), tile.row, s.row); };
+    const T *const x = first(scan.x), *const p = first(scan.p);
+    const T* const before = row_of(tile.before.data, tile.row, tile.before.row);
+    const T* const e = before == nullptr ? nullptr : first(scan.e);
+    T* const out = first(scan.out);
+    each_vector(tile, scan.H, [&](int64_t j, int64_t n) ELMAN_INLINE {
+      return [=, this, skip = tile.skip, apart = tile.before.row](Vec<T> s, int64_t i) ELMAN_INLINE {
+        const int64_t r = i * skip;
+        if (p != nullptr) s *= load(p + r * scan.p.row + j, n);
+        s += load(x + r * scan.x.row + j, n);
+        if (e != nullptr) s += load(e + r * scan.e.row + j, n) * load(before + r * apart + j, n);
+        store(out + r * scan.out.row + j, s, n);
       };
     });
   }
@@ -193,17 +224,17 @@ struct Back {
   }
 
   void operator()(const Product<T>& tile) const {
-    const T* h = step_of(scan.h, tile.t);
-    const T* h_bar = step_of(scan.h_bar, tile.t);
-    const T* last_bar = tile.begins ? scan.last_bar.data : nullptr;
-    T* out = step_of(scan.out, tile.t);
-    each_vector(tile, scan.H, [&](int64_t r) {
-      return [this, h = row_of(h, r, scan.h.row), h_bar = row_of(h_bar, r, scan.h_bar.row),
-              last_bar = row_of(last_bar, r, scan.last_bar.row),
-              to = row_of(out, r, scan.out.row)](Vec<T> g, int64_t j, int64_t n) {
-        if (h_bar != nullptr) g += load(h_bar + j, n);
-        if (last_bar != nullptr) g += load(last_bar + j, n);
-        store(to + j, f.template back<T>(load(h + j, n), g), n);
+    const T* const h = row_of(step_of(scan.h, tile.t), tile.row, scan.h.row);
+    const T* const h_bar = row_of(step_of(scan.h_bar, tile.t), tile.row, scan.h_bar.row);
+    const T* const last_bar =
+        row_of(tile.begins ? scan.last_bar.data : nullptr, tile.row, scan.last_bar.row);
+    T* const out = row_of(step_of(scan.out, tile.t), tile.row, scan.out.row);
+    each_vector(tile, scan.H, [&](int64_t j, int64_t n) ELMAN_INLINE {
+      return [=, this, skip = tile.skip](Vec<T> g, int64_t i) ELMAN_INLINE {
+        const int64_t r = i * skip;
+        if (h_bar != nullptr) g += load(h_bar + r * scan.h_bar.row + j, n);
+        if (last_bar != nullptr) g += load(last_bar + r * scan.last_bar.row + j, n);
+        store(out + r * scan.out.row + j, f.template back<T>(load(h + r * scan.h.row + j, n), g), n);
       };
     });
   }
@@ -223,11 +254,10 @@ struct GateBack : Back<T, F> {
   }
 
   void operator()(const Product<T>& tile) const {
-    T* out = step_of(scan.out, tile.t);
-    each_vector(tile, scan.H, [&](int64_t r) {
-      return [to = row_of(out, r, scan.out.row)](Vec<T> sum, int64_t j, int64_t n) {
-        store(to + j, sum, n);
-      };
+    T* const out = row_of(step_of(scan.out, tile.t), tile.row, scan.out.row);
+    const int64_t apart = tile.skip * scan.out.row;
+    each_vector(tile, scan.H, [&](int64_t j, int64_t n) ELMAN_INLINE {
+      return [=](Vec<T> sum, int64_t i) ELMAN_INLINE { store(out + i * apart + j, sum, n); };
     });
   }
 

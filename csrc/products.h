@@ -15,9 +15,10 @@ template <class T, class To>
 inline void keep_sums(const T* sums, int rows, const Panels<T>& W, int64_t panel, int64_t i, To to,
                       bool add) {
   const Product<T> tile{0, i, 1, rows, W.first_column(panel), W.width(panel), sums, {}, false};
-  each_vector(tile, W.H(), [&](int64_t r) {
-    return [row = to(r), add](Vec<T> z, int64_t j, int64_t n) {
-      store(row + j, add ? load(row + j, n) + z : z, n);
+  each_vector(tile, W.H(), [&](int64_t j, int64_t n) ELMAN_INLINE {
+    return [&, j, n](Vec<T> z, int64_t k) ELMAN_INLINE {
+      T* const place = to(i + k) + j;
+      store(place, add ? load(place, n) + z : z, n);
     };
   });
 }

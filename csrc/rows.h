@@ -7,10 +7,6 @@
 #include "scan.h"
 #include "simd.h"
 
-// A loop's body, which is called for whole vectors and for the last one: n is a constant in the
-// first.
-#define ELMAN_INLINE __attribute__((always_inline))
-
 namespace elman {
 namespace {
 
@@ -38,7 +34,7 @@ T* step_of(const Sequence<T>& s, int64_t t) {
 
 // body(j, n) for every vector of the columns begin to end: n numbers from column j on.
 template <class T, class Body>
-inline void vectors(int64_t begin, int64_t end, Body body) {
+ELMAN_INLINE inline void vectors(int64_t begin, int64_t end, Body body) {
   int64_t j = begin;
   for (; j + kLanes<T> <= end; j += kLanes<T>) body(j, int64_t{kLanes<T>});
   if (j < end) body(j, end - j);
@@ -56,19 +52,20 @@ struct Across {
       : data(factor.data), flags(factor.flags), apart(factor.row), single(factor.single) {
     if (here()) go(shift_to(factor, t));
   }
-  Across row(int64_t r) const {
+  ELMAN_INLINE Across row(int64_t r) const {
     Across of = *this;
     if (here()) of.go(r * apart);
     return of;
   }
   bool here() const { return data != nullptr || flags != nullptr; }
-  Vec<T> at(int64_t j, int64_t n) const {
-    if (flags != nullptr) return single ? all<T>(*flags) : load_flags<T>(flags + j, n);
-    return single ? all<T>(*data) : load(data + j, n);
+  T first() const { return flags != nullptr ? T(*flags) : *data; }
+  ELMAN_INLINE Vec<T> at(int64_t j, int64_t n) const {
+    if (single) return all<T>(first());
+    return flags != nullptr ? load_flags<T>(flags + j, n) : load(data + j, n);
   }
   // body(j, n, at(j, n)) for every vector of the columns begin to end.
   template <class Body>
-  void each(int64_t begin, int64_t end, Body body) const {
+  ELMAN_INLINE void each(int64_t begin, int64_t end, Body body) const {
     const Vec<T> same = single ? at(0, 1) : Vec<T>{};
     if (single)
       vectors<T>(begin, end, [&](int64_t j, int64_t n) ELMAN_INLINE { body(j, n, same); });
@@ -77,7 +74,7 @@ struct Across {
   }
 
  private:
-  void go(int64_t by) {
+  ELMAN_INLINE void go(int64_t by) {
     if (data != nullptr) data += by;
     if (flags != nullptr) flags += by;
   }
@@ -104,20 +101,20 @@ struct Row {
   bool begins;
 };
 
-// For every row r of a tile take = take_row(r), and then take(sum, j, n) for every vector of the
-// row: n numbers from column j on.
-template <class T, class TakeRow>
-inline void each_vector(const Product<T>& tile, int64_t H, TakeRow take_row) {
+// For every vector of a tile's columns, n numbers from column j on, take = take_column(j, n); and
+// then take(sum, i) for the i-th row of the tile. So what is one for all rows is read once.
+template <class T, class TakeColumn>
+ELMAN_INLINE inline void each_vector(const Product<T>& tile, int64_t H, TakeColumn take_column) {
   constexpr int64_t lanes = kLanes<T>;
-  const T* sums = tile.sums;
-  const int64_t left = H - tile.column;
-  const int whole = static_cast<int>(std::min<int64_t>(tile.width, left / lanes));
-  for (int i = 0; i < tile.rows; ++i, sums += tile.width * lanes) {
-    const auto take = take_row(tile.row + i * tile.skip);
-    for (int v = 0; v < whole; ++v) take(load(sums + v * lanes), tile.column + v * lanes, lanes);
-    if (whole < tile.width && whole * lanes < left)
-      take(load(sums + whole * lanes), tile.column + whole * lanes, left - whole * lanes);
-  }
+  const int64_t left = H - tile.column, apart = tile.width * lanes;
+  const int64_t whole = std::min<int64_t>(tile.width, left / lanes) * lanes;
+  const auto rows = [&](int64_t j, int64_t n) ELMAN_INLINE {
+    const auto take = take_column(tile.column + j, n);
+#pragma GCC unroll 4
+    for (int i = 0; i < tile.rows; ++i) take(load(tile.sums + i * apart + j), i);
+  };
+  for (int64_t j = 0; j < whole; j += lanes) rows(j, lanes);
+  if (whole < apart && whole < left) rows(whole, left - whole);
 }
 
 // Row r of a step; null where the step is.

@@ -89,6 +89,14 @@ bool carries(const R* scans, int64_t count) {
                      [](const R& one) { return one.gates.carry() || one.norm.here(); });
 }
 
+// Whether g stands alone in all of them, but for q.
+template <class T>
+bool blends(const Scan<T>* scans, int64_t count) {
+  return std::all_of(scans, scans + count, [](const Scan<T>& one) {
+    return one.gates.g.here() && !one.gates.e.here() && !one.gates.r.here() && !one.norm.here();
+  });
+}
+
 // Whether there is a gate or a norm in any of them.
 template <class R>
 bool gated(const R* scans, int64_t count) {
@@ -103,6 +111,10 @@ Status scan(const Scan<T>* scans, int64_t count, Time time, Parallel parallel) {
   for (int64_t k = 0; empty(time) && k < count; ++k) keep_initial(scans[k], time.N);
   if (empty(time)) return Status::ok;
   const Nonlinearity f = plain(scans[0].f);
+  if (blends(scans, count) && f == Nonlinearity::tanh)
+    return scan_with<T, Blend<T, Tanh>>(scans, count, time, parallel);
+  if (blends(scans, count) && f == Nonlinearity::relu)
+    return scan_with<T, Blend<T, Relu>>(scans, count, time, parallel);
   if (carries(scans, count))  // q and r alone are within the product
     return f == Nonlinearity::tanh ? scan_with<T, Gate<T, Tanh>>(scans, count, time, parallel)
                                    : scan_with<T, Gate<T, Any<T>>>(scans, count, time, parallel);

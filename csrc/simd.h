@@ -20,6 +20,10 @@
 #define ELMAN_VECTOR_BYTES 16
 #endif
 
+// For what is called in a loop over vectors: there a call costs more than what it does, and a body
+// that is called for whole vectors and for the last one has a constant n in the first.
+#define ELMAN_INLINE __attribute__((always_inline))
+
 namespace elman {
 namespace {
 

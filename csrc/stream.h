@@ -106,10 +106,10 @@ class StreamOf {
           tile(layer.before.get() + r * H, H, 1, layer.weight.data(panel), H, sums, true);
         const Product<T> product{0,     r,    1,  n,    layer.x_weight.first_column(panel),
                                  width, sums, {}, false};
-        each_vector(product, H, [&](int64_t row) {
-          return [&, at = to + row * H](Vec<T> z, int64_t j, int64_t m) {
-            z += load(layer.bias.get() + j, m);
-            store(at + j, layer.recurrent ? f_.template value<T>(z) : z, m);
+        each_vector(product, H, [&](int64_t j, int64_t m) {
+          return [&, j, m, bias = load(layer.bias.get() + j, m)](Vec<T> z, int64_t i) {
+            z += bias;
+            store(to + (r + i) * H + j, layer.recurrent ? f_.template value<T>(z) : z, m);
           };
         });
       }

@@ -367,7 +367,7 @@ def start(command):
     for child in children:
         if child.poll() is None:
             child.kill()
-        child.communicate(timeout=30)
+        child.communicate(timeout=300)
 
 
 def read(descriptor, least, seconds=60):
@@ -398,7 +398,7 @@ def test_it_streams_to_a_terminal_and_ctrl_c_ends_it(start, written):
             os.read(ours, 65536)
         except OSError:  # Linux says so when the other side is closed
             break
-    assert child.wait(timeout=30) == 130
+    assert child.wait(timeout=300) == 130
     assert b"Traceback" not in child.stderr.read()
     os.close(ours)
 
@@ -409,7 +409,7 @@ def test_a_reader_may_leave(start, written):
     read(child.stdout.fileno(), 30)
     assert child.poll() is None
     child.stdout.close()  # as `| head` does
-    assert child.wait(timeout=30) != 0
+    assert child.wait(timeout=300) != 0
     assert child.stderr.read() == b""
 
 
@@ -441,7 +441,7 @@ def test_ctrl_c_then_resume(start, elman, uninterrupted, tmp_path):
         got += read(child.stdout.fileno(), 1)
     time.sleep(0.05)  # into the next epoch
     child.send_signal(signal.SIGINT)
-    text, err = child.communicate(timeout=30)
+    text, err = child.communicate(timeout=300)
     assert child.returncode == 130, err
     assert b"Traceback" not in err
     assert f"saved in {out}; the same command with --resume goes on".encode() in err
@@ -464,14 +464,14 @@ def test_killed_then_resumed(start, command, elman, refused, uninterrupted, tmp_
     head, _ = command
     arguments = ["train", "generate", EXAMPLE, *LONG, "--out", out]
     child = start(*arguments, head=[head[0], "-c", EAGER])
-    until = time.monotonic() + 60
+    until = time.monotonic() + 300
     while not (out / "checkpoint/unfinished.safetensors").exists():
         assert child.poll() is None
         assert time.monotonic() < until
         time.sleep(0.01)
     time.sleep(0.1)
     child.kill()
-    child.communicate(timeout=30)
+    child.communicate(timeout=300)
     assert child.returncode == -signal.SIGKILL
     assert [path.name for path in out.iterdir()] == ["checkpoint"]
     assert "its training is not finished; give the command that began it again, with --resume" in (

@@ -249,7 +249,7 @@ def test_a_killed_process_leaves_a_page_that_says_so(command, terms, chromium, t
             assert seen == []
     again = subprocess.run(
         [*start, *arguments, "--epochs", "2", "--resume"], env=environment, check=False,
-        capture_output=True, encoding="utf-8", timeout=60,
+        capture_output=True, encoding="utf-8", timeout=300,
     )  # fmt: skip
     assert again.returncode == 0, again.stderr
     assert FINISHED in text_of(run / "report.html")
@@ -277,8 +277,8 @@ def test_a_reader_stays_where_he_is(chromium, tmp_path, monkeypatch):
         page.evaluate("window.scrollTo(0, 700)")
         for k in (1, 2):
             file.write_text(pages[k], "utf-8")
-            expect(page).to_have_title(re.compile(f"第 {k + 1} 轮"), timeout=15_000)
+            expect(page).to_have_title(re.compile(f"第 {k + 1} 轮"), timeout=60_000)
             # What stood there stays, once it is drawn.
-            page.wait_for_function("600 <= scrollY && scrollY <= 800", timeout=10_000)
+            page.wait_for_function("600 <= scrollY && scrollY <= 800", timeout=60_000)
             assert page.get_attribute("html", "lang") == "zh-CN"
         assert [said for said in seen if not said.startswith("request: file:")] == []

@@ -37,4 +37,4 @@ def test_a_reader_that_has_gone(command, trained, tmp_path):
         assert writer.stdout.readline().startswith("term,predicted")
         writer.stdout.close()
         assert writer.stderr.read() == ""
-        assert writer.wait(60) == 141
+        assert writer.wait(300) == 141

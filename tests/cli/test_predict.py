@@ -65,7 +65,7 @@ def test_a_pipe_or_a_device_is_written_to_not_replaced(elman, trained, terms, tm
         result = elman("predict", trained, terms, "-o", pipe)
     finally:
         os.write(descriptor, b"end")
-        reader.join(timeout=30)
+        reader.join(timeout=300)
         os.close(descriptor)
     assert result.code == 0
     assert pipe.is_fifo()
@@ -100,7 +100,7 @@ def test_a_reader_that_has_gone(command, trained, terms, tmp_path, rows):
     os.close(read_end)
     child = subprocess.run(
         [*start, "predict", str(trained), str(big)],
-        stdout=write_end, stderr=subprocess.PIPE, env=environment, timeout=60, check=False,
+        stdout=write_end, stderr=subprocess.PIPE, env=environment, timeout=300, check=False,
     )  # fmt: skip
     os.close(write_end)
     assert child.stderr == b""
@@ -117,7 +117,7 @@ def test_head(command, trained, terms):
     child.stdout.close()
     assert child.stderr.read() == b""
     child.stderr.close()
-    child.wait(timeout=60)
+    child.wait(timeout=300)
     assert head.stdout == b"term,label,group,predicted,probability_fall,probability_rise\n"
 
 

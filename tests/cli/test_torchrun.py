@@ -86,7 +86,7 @@ def test_ctrl_c_stops_both_in_the_same_step(command, terms, tmp_path):
     page = (tmp_path / "run" / "report.html").read_text("utf-8")
     assert "The training is under way" in page
     os.killpg(child.pid, signal.SIGINT)  # as a terminal does
-    out, err = child.communicate(timeout=60)
+    out, err = child.communicate(timeout=300)
     assert child.returncode != 0
     assert "  report  " not in out  # one process alone has told of it
     assert err.count("interrupted: the best weights so far are saved") == 1

@@ -69,7 +69,7 @@ def test_a_leak_and_a_norm(elman, terms, tmp_path, chromium):
     truth = terms_of(network.rnn, 0, 0, x[2].double(), before[2].detach())
     tab = chromium.new_page()
     tab.goto(page.as_uri() + "#step=3&unit=5")
-    tab.wait_for_selector('html[data-drawn="all"]', timeout=20_000)
+    tab.wait_for_selector('html[data-drawn="all"]', timeout=60_000)
     found = sums(tab)
     tab.close()
     assert found.keys() == truth.keys() | {"difference"}

@@ -139,7 +139,7 @@ def test_a_pipe(tmp_path):
     reader.start()
     with open_output(pipe) as stream:
         stream.write("头" * 50_000)
-    reader.join(timeout=30)
+    reader.join(timeout=300)
     assert got == [("头" * 50_000).encode()]
     assert pipe.is_fifo()
     assert names(tmp_path) == ["pipe.csv"]
@@ -152,7 +152,7 @@ def test_a_pipe_whose_reader_goes(tmp_path):
     reader.start()
     message = r"pipe\.csv: cannot be written: Broken pipe"
     with pytest.raises(DataError, match=message), open_output(pipe) as stream:  # noqa: PT012
-        reader.join(timeout=30)
+        reader.join(timeout=300)
         stream.write("x" * 1_000_000)
 
 

@@ -177,7 +177,7 @@ def test_an_interactive_page_works_in_its_frame(site, browser):
     for name in site.demos:
         tab.goto(f"{site.out.as_uri()}/learn/{shown[name]}.html")
         tab.locator("iframe").scroll_into_view_if_needed()
-        tab.frame_locator("iframe").locator("svg").first.wait_for(timeout=20_000)
+        tab.frame_locator("iframe").locator("svg").first.wait_for(timeout=60_000)
     tab.close()
 
 

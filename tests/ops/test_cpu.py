@@ -397,7 +397,7 @@ class Numbers(torch.utils.data.Dataset):
 expected = [Numbers()[k] for k in range(6)]
 if __name__ == "__main__":
     loader = torch.utils.data.DataLoader(
-        Numbers(), batch_size=None, num_workers=2, timeout=30, multiprocessing_context="fork"
+        Numbers(), batch_size=None, num_workers=2, timeout=300, multiprocessing_context="fork"
     )
     assert all(map(torch.equal, loader, expected))
 """
@@ -407,7 +407,7 @@ def in_a_process(script):
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
     ran = subprocess.run(
         [sys.executable, "-c", script],
-        env=environment, capture_output=True, text=True, timeout=60, check=False,
+        env=environment, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, f"{ran.returncode}: {ran.stderr}"
 

@@ -32,7 +32,7 @@ def opened(chromium, tmp_path):
         tab.on("console", lambda m: m.type in ("error", "warning") and wrong.append(m.text))
         tab.on("dialog", lambda d: (wrong.append(f"dialog {d.message}"), d.dismiss()))
         tab.goto(own + address)
-        tab.wait_for_selector('html[data-drawn="all"]', timeout=20_000)
+        tab.wait_for_selector('html[data-drawn="all"]', timeout=60_000)
         return tab
 
     yield call
@@ -46,7 +46,7 @@ def picture():
     """Wait until the page has drawn what was chosen, in sight and out of it."""
 
     def wait(tab):
-        tab.wait_for_selector('html[data-drawn="all"]', timeout=10_000)
+        tab.wait_for_selector('html[data-drawn="all"]', timeout=60_000)
 
     return wait
 

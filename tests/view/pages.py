@@ -44,7 +44,7 @@ def follow(tab, address):
 
 def where(tab):
     """The step, layer and unit, as the address says them once the page rests."""
-    tab.wait_for_selector('html[data-drawn="all"]', timeout=10_000)
+    tab.wait_for_selector('html[data-drawn="all"]', timeout=60_000)
     # Not at every step of a quick run is it written, but 150 ms after the last picture.
     tab.evaluate("() => new Promise((done) => setTimeout(done, 200))")
     return dict(re.findall(r"(\w+)=(\w+)", tab.evaluate("location.hash")))

@@ -72,7 +72,7 @@ def test_keys(opened, picture, page):
     press("Home")
     press("Space")
     assert tab.get_attribute("#to-play", "aria-label") == "Pause"
-    tab.wait_for_selector('#to-play[aria-label="Play"]', timeout=10_000)  # at the end it stops
+    tab.wait_for_selector('#to-play[aria-label="Play"]', timeout=60_000)  # at the end it stops
     assert where(tab)["step"] == "4"
 
 
@@ -197,7 +197,7 @@ def test_a_link_followed_while_the_last_step_is_being_written(opened, page):
     tab.evaluate(
         "() => { location.hash = '#step=2&unit=1'; history.replaceState(null, '', '#step=4'); }"
     )
-    tab.wait_for_function("() => location.hash === '#step=2&unit=1'", timeout=10_000)
+    tab.wait_for_function("() => location.hash === '#step=2&unit=1'", timeout=60_000)
     assert tab.inner_text("#step-title").startswith("Inside step 2")
 
 
@@ -279,10 +279,10 @@ def test_in_a_notebooks_frame(opened, chromium, page, tmp_path):
     tab.on("pageerror", lambda error: errors.append(str(error)))
     tab.goto(file.as_uri())
     frame = tab.frame_locator("iframe")
-    frame.locator("html[data-ready]").wait_for(timeout=20_000)
+    frame.locator("html[data-ready]").wait_for(timeout=60_000)
     assert frame.locator("#title").inner_text() == "abec"
     frame.locator("#to-back").click()
-    frame.locator("#where", has_text=re.compile("Step 3|第 3 步")).wait_for(timeout=5_000)
+    frame.locator("#where", has_text=re.compile("Step 3|第 3 步")).wait_for(timeout=60_000)
     tab.close()
     assert not errors
     assert html.escape(page.html) in page._repr_html_()

@@ -50,7 +50,7 @@ def test_it_opens_and_steps_in_time(chromium, large, tmp_path):
     ):
         tab = chromium.new_page(viewport={"width": 1280, "height": 800})
         tab.goto(file.as_uri())
-        tab.wait_for_selector("html[data-ready]", timeout=30_000)
+        tab.wait_for_selector("html[data-ready]", timeout=60_000)
         opening.append(tab.evaluate("performance.getEntriesByName('ready')[0].startTime") / 1e3)
         before = work(session)
         wall = tab.evaluate(RUN, TRIED)
