@@ -248,7 +248,7 @@ struct GateBack : Back<T, F> {
 
   void expect(const Rows& rows, const Part& part) const {
     Back<T, F>::expect(rows, part);  // h too: it is multiplied soon
-    if (scan.gates.carry()) fetch<0>(scan.y, rows, part);
+    fetch<0>(scan.y, rows, part);
     expect_gate(scan.gates, rows, part);
     if (scan.lambda.data != nullptr) fetch<1>(scan.lambda, rows, part);
   }
@@ -263,7 +263,7 @@ struct GateBack : Back<T, F> {
 
   void complete(const Row<T>& row) const {
     const bool carry = scan.gates.carry(), carried_here = carry && !row.begins;
-    const Sequence<const T>& told_from = carry ? scan.y : scan.h;
+    const Sequence<const T>& told_from = scan.y.data != nullptr ? scan.y : scan.h;
     T* const to = step_of(scan.out, row.t) + row.r * scan.out.row;
     const T* const y = step_of(told_from, row.t) + row.r * told_from.row;
     const T* const h_bar = row_of(step_of(scan.h_bar, row.t), row.r, scan.h_bar.row);

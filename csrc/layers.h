@@ -55,9 +55,13 @@ struct Gating {
   }
 
   bool there(int64_t k) const { return !factors.empty() && factors[k].dim() > 1; }
-  bool carry() const {
-    for (size_t k = 0; k < factors.size(); k += 4)
-      if (there(k) || there(k + 2)) return true;
+  // Whether the gradients need y: where g is of bools and stands without e, h is y, or y counts for
+  // nothing.
+  bool keeps_y() const {
+    for (size_t k = 0; k < factors.size(); k += 4) {
+      const bool numbers = there(k) && factors[k].scalar_type() != ScalarType::Bool;
+      if (numbers || there(k + 2)) return true;
+    }
     return false;
   }
   template <class T>
@@ -166,7 +170,7 @@ Ran run_layer(const Layer& layer, int64_t f, const Gating& gating, const Norming
   const auto kept = [&](bool asked, int64_t numbers) {
     return empty(keep && asked ? layer.steps.shape({numbers}) : Sizes{0}, layer.dtype);
   };
-  const Tensor y = kept(gating.carry(), D * H);
+  const Tensor y = kept(gating.keeps_y(), D * H);
   const Tensor even_rows = kept(norming.here(), D * H), scales = kept(norming.here(), D);
   const Ran ran{output, h_n, y, even_rows, scales};
   if (h_n.numel() == 0) return ran;
@@ -219,7 +223,7 @@ std::vector<Tensor> run_backward(const Layer& layer, int64_t f, const Gating& ga
   if (output_bar.has_value())
     check_tensor("the gradient of output", *output_bar, layer.dtype, layer.steps.shape({D * H}));
   if (h_n_bar.has_value()) check_tensor("the gradient of h_n", *h_n_bar, layer.dtype, {D, N, H});
-  if (gating.carry()) check_tensor("y", y, layer.dtype, layer.steps.shape({D * H}));
+  if (gating.keeps_y()) check_tensor("y", y, layer.dtype, layer.steps.shape({D * H}));
   if (norming.here()) {
     check_tensor("the even rows", normed, layer.dtype, layer.steps.shape({D * H}));
     check_tensor("their scales", scales, layer.dtype, layer.steps.shape({D}));
@@ -279,7 +283,7 @@ std::vector<Tensor> run_backward(const Layer& layer, int64_t f, const Gating& ga
       to.weight_bar = place(bars[3 + d * layer.each]);
       if (layer.each == 4) to.bias_bar = place(bars[4 + d * layer.each]);
       to.gates = gating.of<T>(d, layer.steps);
-      if (gating.carry()) to.y = sequence<const T>(y, layer.steps, d * H);
+      if (gating.keeps_y()) to.y = sequence<const T>(y, layer.steps, d * H);
       if (g_bar.numel() > 0) to.g_bar = data_of<T>(g_bar) + d * H;
       to.norm = norming.of<T>(d);
       if (norming.here()) {

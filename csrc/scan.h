@@ -133,15 +133,15 @@ struct LinearScan : Recurrence<T> {
 };
 
 // δ_t = f'(z_t) ⊙ g_t ⊙ λ_t with λ_t = h̄_t + r_{t+1} ⊙ (e_{t+1} ⊙ λ_{t+1} + q_{t+1} ⊙ (δ_{t+1} M)),
-// and f'(z_t) told from y_t, which is h_t where the gates carry nothing. `reverse` is the direction
-// of this recurrence, against that of the scan; M is the scan's Wᵀ's transpose, W.
+// and f'(z_t) told from y_t, or from h_t. `reverse` is the direction of this recurrence, against that
+// of the scan; M is the scan's Wᵀ's transpose, W.
 template <class T>
 struct Backward : Recurrence<T> {
   Activation f;
   Sequence<const T> h, h_bar;  // h̄ may be absent
   Lines<const T> last_bar;     // the gradient of each row's last h, (N, H); may be absent
   Gates<T> gates;              // of the scan
-  Sequence<const T> y;         // there where the gates carry
+  Sequence<const T> y;         // absent where h is y, but for units whose g is zero
   Sequence<T> lambda;          // λ_t; may be absent
   Norm<T> norm;
   Sequence<const T> normed, scales;  // with it; then δ is not f' ⊙ g ⊙ λ, which comes to `within`

@@ -164,7 +164,7 @@ struct LinearCase final : Case<T> {
 };
 
 // W within 1/4H, Wx so that neither its rows nor its columns add up to more than 1. z is any, told
-// from y = f(z), which is h where the gates carry nothing; otherwise h is any.
+// from y = f(z), which is h where the gates carry nothing, or maybe even so; otherwise h is any.
 template <class T>
 struct GradientsCase final : Case<T> {
   using Base = Case<T>;
@@ -178,6 +178,7 @@ struct GradientsCase final : Case<T> {
   std::vector<Output<T>> x_bar, h_0_bar, weight_bar, x_weight_bar, bias_bar, g_bar, lambda;
   std::vector<Numbers<T>> y;
   GatesOf<T> gates;
+  bool apart;  // whether y is something else than h
   std::map<const T*, double> slopes;  // at every number of y
   double rows = 0, size_of_delta = 0, size_of_sum = 0;
 
@@ -188,7 +189,8 @@ struct GradientsCase final : Case<T> {
     }
     gates = draw_gates();
     h = draw_each(steps, H, 1);
-    y = gates.carry() ? draw_each(steps, H, 2) : h;
+    apart = gates.carry() && maybe("y", 70);
+    y = apart ? draw_each(steps, H, 2) : h;
     for (Numbers<T>& one : y) {  // all are z; the memory of several may be one
       if (&one != &y[0] && one.memory == y[0].memory) continue;
       for (int64_t i = 0; i < one.place.size; ++i) {
@@ -301,7 +303,7 @@ struct GradientsCase final : Case<T> {
       one.x_weight_bar = place_in(to, x_weight_bar[d]);
       one.bias_bar = place_in(to, bias_bar[d]);
       one.gates = gates.of(d);
-      if (gates.carry()) one.y = y[d].sequence();
+      if (apart) one.y = y[d].sequence();
       one.g_bar = place_in(to, g_bar[d]);
       one.lambda = sequence_in(to, lambda[d]);
     }

@@ -203,7 +203,8 @@ def gated_layer(
         keep: whether y is wanted, for the gradients.
 
     Returns:
-        output, h_n, and y in the shape of the output, empty where it is not asked for or is h.
+        output, h_n, and y in the shape of the output, empty where it is not asked for or is told
+        from h: `Gates.keeps_y`.
     """
     return _run(
         torch.ops.elman.gated_layer.default, x, h_0, weights, bias, NUMBERS[nonlinearity],

@@ -164,7 +164,7 @@ def _gated_layer(
         outputs.append(h)
         inner.append(y if gates[d].carry else h)
         last.append(ended(h, h_0[d], batch_sizes, d == 1))
-    kept = keep and any(one.carry for one in gates)
+    kept = keep and any(one.keeps_y for one in gates)
     y = torch.cat(inner, -1) if kept else x.new_empty(0)
     return torch.cat(outputs, -1), torch.stack(last), y
 
@@ -190,7 +190,6 @@ def _gated_layer_backward(
     x_bar, h_0_bar, weight_bars = lying_as(x).zero_(), h_0.new_zeros(h_0.shape), []
     lambdas, of_units = [], []
     gates = from_flat(factors) or [Gates()] * len(h_0)
-    carry = any(one.carry for one in gates)
     for d, (weight_ih, weight_hh, *biases) in enumerate(directions(weights, bias)):
         initial, reverse = h_0[d], d == 1
         h = output.narrow(-1, d * H, H).contiguous()
@@ -200,7 +199,7 @@ def _gated_layer_backward(
         if h_n_bar is not None:
             h_0_bar[d] += _add_at_the_ends(h_bar, h_n_bar[d], batch_sizes, reverse)
         g, q, e, _ = gates[d].spread(h, batch_sizes)
-        inner = (y if carry else output).narrow(-1, d * H, H)
+        inner = (y if y.dim() > 1 else output).narrow(-1, d * H, H)
         through = both(slope(inner, NAMES[number], bound or None), g)
         after = [None if c is None else following(c, batch_sizes, reverse) for c in (q, through, e)]
         lambda_ = aten.linear_scan(

@@ -56,7 +56,8 @@ def gradients(
     """Those of everything the layer was made of, as far as they are wanted.
 
     Args:
-        states: output, y and, with a norm, ẑ and its scales, as the operator gave them.
+        states: output, y or an empty tensor where that is told from the output, and, with a norm,
+            ẑ and its scales, as the operator gave them.
         bars: those of output and h_n.
     """
     row, counts = wants.flat(), parts.counts()
@@ -150,7 +151,7 @@ class _Direction:
         self.gates = from_flat(parts.factors)[d]
         self.weight_hh = parts.weights[(4 if kind.bias else 2) * d + 1]
         self.lambda_, h = (t.narrow(-1, d * H, H) for t in (lambda_, states[0]))
-        self.y = states[1].narrow(-1, d * H, H) if self.gates.carry else h
+        self.y = states[1].narrow(-1, d * H, H) if states[1].dim() > 1 else h
         self.before = previous(h, parts.h_0[d], batch_sizes, d == 1)
         self.norm = None
         if kind.eps is not None:

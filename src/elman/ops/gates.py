@@ -38,6 +38,14 @@ class Gates(NamedTuple):
         """Whether a state goes on past f, so that y is not h."""
         return self.g is not None or self.e is not None
 
+    @property
+    def keeps_y(self) -> bool:
+        """Whether the gradients need y beside h.
+
+        Where a g of bools stands without e, h is y or y counts for nothing.
+        """
+        return self.e is not None or (self.g is not None and self.g.dtype != torch.bool)
+
     def spread(self, like: Tensor, batch_sizes: Tensor | None) -> "Gates":
         """Each in the shape and dtype of a sequence, with e written out and r within q and e."""
         g, q, e, r = (c if c is None else numbers(c, like) for c in self)

@@ -57,7 +57,7 @@ def _gated_layer_shape(
     factors: list[Tensor], keep: bool, batch_sizes: Any,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     output, h_n = _layer_shape(x, h_0)
-    kept = keep and any(one.carry for one in from_flat(factors))
+    kept = keep and any(one.keeps_y for one in from_flat(factors))
     return output, h_n, x.new_empty(output.shape if kept else 0)
 
 
