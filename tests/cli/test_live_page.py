@@ -231,7 +231,14 @@ def test_a_killed_process_leaves_a_page_that_says_so(command, terms, chromium, t
     while "  report  " not in (line := child.stdout.readline()):
         assert line, child.stderr.read()
     assert line == f"  report     {run / 'report.html'} shows how it goes, anew after each epoch\n"
-    time.sleep(1.5)  # a second of training has its checkpoint
+    until = time.monotonic() + 300  # a second of training has its checkpoint
+    while not (
+        (run / "checkpoint" / "unfinished.safetensors").exists()
+        and 'card matrix"' in text_of(run / "report.html")
+    ):
+        assert child.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.05)
     child.kill()
     child.communicate()
     assert names(run) == ["checkpoint", "report.html"]
