@@ -301,3 +301,32 @@ def test_gates_of_bools_are_their_numbers(dtype, layout, form, names, D):
 
     for one, other in zip(run(flags), run(numbers), strict=True):
         assert torch.equal(one, other)
+
+
+def test_a_gate_of_bools_keeps_no_y():
+    """Unless there is e, or the other direction keeps one; its gradients are those of numbers."""
+    layout = LAYOUTS["dense,odd"]
+    tensors = [t.float() for t in flat(*make(layout, 2))]
+    first, second = gates_for(layout, 2, "ge", "LNH")
+    flags, numbers = first.g > 0.1, (first.g > 0.1).float()
+    g, e = second.g.float(), second.e.float()
+    for one, other, kept in [
+        (Gates(flags), Gates(flags), False),
+        (Gates(flags, e=e), Gates(flags), True),
+        (Gates(flags), Gates(g), True),
+    ]:
+        factors = [*one.flat(tensors[0]), *other.flat(tensors[0])]
+        found = torch.ops.elman.gated_layer.default(
+            tensors[0], tensors[1], tensors[2:], True, NUMBERS["tanh"], 0.0, factors, True, None
+        )
+        assert (found[2].numel() > 0) == kept
+        both = []
+        for gates in ((one, other), (one._replace(g=numbers), _numbers(other))):
+            leaves = [t.detach().requires_grad_() for t in tensors]
+            output, _ = layer(leaves[0], leaves[1], nested(leaves[2:], 2), "tanh", None, gates)
+            both.append(torch.autograd.grad(output.square().sum(), leaves))
+        assert all(map(torch.equal, *both))
+
+
+def _numbers(gates):
+    return Gates(*(None if c is None else c.float() for c in gates))
