@@ -142,7 +142,8 @@ class Dynamics:
             new = kept((*x.shape[:-1], call.H), self.zoneout, x.device)
             g = new if g is None else new * _beside(g, new)
         elif self.zoneout:
-            g = (1 - self.zoneout) * (x.new_ones(1, 1, 1) if g is None else g)
+            taken = 1 - self.zoneout  # in the mean
+            g = x.new_full((1, 1, 1), taken) if g is None else taken * g
         if call.present is not None:
             g = call.present if g is None else _beside(g, call.present) * call.present
         return Gates(g=g, q=call.inside, r=call.left)
