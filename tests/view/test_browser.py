@@ -157,16 +157,17 @@ def test_memory(opened, picture, classifier):
             assert shown == pytest.approx(float(value), abs=SHOWN, rel=1e-5), chart
         product = product @ J
     tab.click("#remembering summary")
+    tab.wait_for_selector("#remembering details tbody tr")
     picture(tab)
     rows = tab.query_selector_all("#remembering tbody tr")
     cells = [number(cell.inner_text()) for cell in rows[1].query_selector_all("td")[1:]]
     assert cells[0] == pytest.approx(float(states[1].grad.norm()), abs=SHOWN)
 
 
-def test_all_terms_add_up(opened, picture, classifier):
+def test_all_terms_add_up(opened, classifier):
     tab = opened(elman.view(classifier, "abc"), "#step=2&unit=4")
     tab.click("#arithmetic summary")
-    picture(tab)
+    tab.wait_for_selector("#arithmetic details tbody tr")  # it is told of the click in a while
     rows = tab.query_selector_all("#arithmetic details tbody tr")
     assert len(rows) == 6 + 10  # the embedding and the states
     total = 0.0

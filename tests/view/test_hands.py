@@ -208,8 +208,9 @@ def test_a_phone_needs_no_scrolling_sideways(opened, request, made, width):
     view = elman.view(model, WAVE if made == "forecaster" else "abe" * 30, title="long" * 40)
     for locale in ("en", "zh-CN"):
         tab = opened(view, width=width, height=640, locale=locale, is_mobile=True, has_touch=True)
-        tab.click("#arithmetic summary")
-        tab.click("#remembering summary")
+        for part in ("#arithmetic", "#remembering"):
+            tab.click(f"{part} summary")
+            tab.wait_for_selector(f"{part} details tbody tr")
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
         assert tab.evaluate("visualViewport.width") == width
         small = tab.evaluate(
