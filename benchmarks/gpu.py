@@ -18,8 +18,6 @@ all of it at tiny sizes on the CPU, the kernels in Triton's interpreter, and its
 """
 
 import argparse
-import csv
-import datetime
 import math
 import os
 import statistics
@@ -38,7 +36,7 @@ from torch import Tensor, nn
 import elman
 from elman.bench import Case
 from elman.bench.gate import RedGateError, few_ulps
-from elman.bench.report import commit
+from elman.bench.report import commit, today, write_rows
 from elman.bench.timing import spread
 from elman.ops import use_backend
 
@@ -276,7 +274,7 @@ def rows_of(
             "triton": metadata.version("triton"),
             "elman": elman.__version__,
             "commit": at,
-            "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
+            "date": today(),
         }
 
 
@@ -334,11 +332,7 @@ def main() -> None:
     rounds = 1 if asked.dry else asked.rounds
     rows, red = measured(entries, asked.minutes, rounds, "cpu" if asked.dry else "cuda")
     if asked.write and not asked.dry:
-        RESULTS.parent.mkdir(exist_ok=True)
-        with RESULTS.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+        write_rows(RESULTS, rows, list(rows[0]))
     best: dict[tuple[str, str], float] = {}
     for row in rows:
         if row["bar"]:

@@ -10,7 +10,6 @@ those of the processor. Exits with 1 where the preset misses the bar of 0.01 fro
 """
 
 import argparse
-import csv
 import math
 import multiprocessing
 import sys
@@ -26,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import elman
+from elman.bench import write_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 BAR, EVERY, SEEDS, TEST_ROWS = 0.01, 50, 3, 1000
@@ -200,10 +200,7 @@ def run(named: tuple[str, str, int]) -> list[Row]:
 def write(rows: list[Row]) -> None:
     """The table and the picture."""
     results = ROOT / "benchmarks" / "results" / "long_memory.csv"
-    with results.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(results, rows, COLUMNS)
     (ROOT / "docs" / "long_memory.svg").write_text(chart(rows), "utf-8")
     print(f"wrote {results.relative_to(ROOT)} and docs/long_memory.svg")
 

@@ -14,8 +14,6 @@ keeps the table in benchmarks/results/product_rate.csv.
 """
 
 import argparse
-import csv
-import datetime
 import sys
 from pathlib import Path
 
@@ -25,8 +23,9 @@ import elman
 from elman.bench import CASES, Case, Effort
 from elman.bench.facts import cpu
 from elman.bench.gate import Answer, RedGateError, hold
+from elman.bench.gate import rows as rows_of
 from elman.bench.layers import ElmanRNN, TorchRNN, truth
-from elman.bench.report import commit
+from elman.bench.report import commit, today, write_rows
 from elman.bench.timing import alternate, median
 from elman.bench.work import new_work
 
@@ -43,14 +42,13 @@ def operations(case: Case, of: str) -> int:
     >>> operations(Case("one", 1, 1, 3, 5), "train")  # and W̄_ih, W̄_hh and δ W_hh
     210
     """
-    rows = case.L * case.N if case.lengths is None else sum(case.lengths)
     count, K = 0, case.H_in
     for k in range(case.num_layers):
         both = case.H * (K + case.H)
         back = both + case.H * case.H + (case.H * K if k else 0)  # x̄ for the layer below
         count += case.directions * (both + (back if of == "train" else 0))
         K = case.directions * case.H
-    return 2 * rows * count
+    return 2 * rows_of(case) * count
 
 
 def measured(case: Case, effort: Effort) -> list[dict[str, str]]:
@@ -131,12 +129,9 @@ def write(rows: list[dict[str, str]]) -> None:
     facts = {
         "elman": elman.__version__, "torch": torch.__version__, "cpu": cpu(),
         "instructions": torch.backends.cpu.get_cpu_capability(), "commit": commit(),
-        "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
+        "date": today(),
     }  # fmt: skip
-    with RESULTS.open("w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, [*rows[0], *facts], lineterminator="\n")
-        table.writeheader()
-        table.writerows({**row, **facts} for row in rows)
+    write_rows(RESULTS, [{**row, **facts} for row in rows], [*rows[0], *facts])
 
 
 if __name__ == "__main__":

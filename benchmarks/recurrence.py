@@ -17,8 +17,6 @@ step as the same of a plain layer over 10,000. Linux only.
 """
 
 import argparse
-import csv
-import datetime
 import statistics
 import subprocess
 import sys
@@ -34,7 +32,7 @@ from torch.nn import functional
 import elman
 from elman.bench import Case, Effort
 from elman.bench.gate import RedGateError, few_ulps
-from elman.bench.report import commit
+from elman.bench.report import commit, today, write_rows
 from elman.bench.timing import alternate, spread
 from elman.nn.masks import kept, scaled_mask
 from elman.ops import reference
@@ -322,12 +320,9 @@ def write(rows: list[dict[str, Any]], threads: int) -> None:
     """The table, with what it was measured with."""
     facts = {
         "threads": threads, "elman": elman.__version__, "torch": torch.__version__,
-        "commit": commit(), "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
+        "commit": commit(), "date": today(),
     }  # fmt: skip
-    with RESULTS.open("w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, [*rows[0], *facts], lineterminator="\n")
-        table.writeheader()
-        table.writerows({**row, **facts} for row in rows)
+    write_rows(RESULTS, [{**row, **facts} for row in rows], [*rows[0], *facts])
 
 
 if __name__ == "__main__":

@@ -1,26 +1,21 @@
 """benchmarks/gpu.py without a GPU: it runs at tiny sizes, and its gate lets nothing wrong by."""
 
-import importlib.util
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 
 from elman.bench.gate import RedGateError
+from tests.bench.scripts import FOLDER, loaded
 from tests.ops.cases import INTERPRETED
 
-SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "gpu.py"
 interpreted = pytest.mark.skipif(not INTERPRETED, reason="Triton is not installed")
 
 
 @pytest.fixture
 def script():
-    spec = importlib.util.spec_from_file_location("gpu_benchmark", SCRIPT)
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
+    return loaded("gpu")
 
 
 @interpreted
@@ -89,7 +84,9 @@ def test_another_number_the_second_time_is_red(script, monkeypatch):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_without_a_gpu_it_says_so():
-    ran = subprocess.run([sys.executable, SCRIPT], capture_output=True, text=True, check=False)
+    ran = subprocess.run(
+        [sys.executable, FOLDER / "gpu.py"], capture_output=True, text=True, check=False
+    )
     assert ran.returncode == 2
     assert ran.stdout == ""
     assert ran.stderr.count("\n") == 1

@@ -1,25 +1,19 @@
 """benchmarks/product_rate.py: the operations it counts, and what it says of a case."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 import torch
 
 from elman.bench import CASES, Case, Effort
-
-SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "product_rate.py"
+from tests.bench.scripts import loaded
 
 
 @pytest.fixture
 def script(monkeypatch):
     """The script, with a product that takes no time to speak of."""
-    spec = importlib.util.spec_from_file_location("product_rate_benchmark", SCRIPT)
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    monkeypatch.setattr(loaded, "SIZE", 64)
+    script = loaded("product_rate")
+    monkeypatch.setattr(script, "SIZE", 64)
     threads = torch.get_num_threads()
-    yield loaded
+    yield script
     torch.set_num_threads(threads)
 
 

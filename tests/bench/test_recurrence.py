@@ -1,28 +1,22 @@
 """The gate of benchmarks/recurrence.py: what is right passes, and a part that is wrong does not."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 import torch
 
 from elman.bench import Case
 from elman.bench.gate import RedGateError
-
-SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "recurrence.py"
+from tests.bench.scripts import loaded
 
 
 @pytest.fixture
 def script(monkeypatch):
     """The script at a small size."""
-    spec = importlib.util.spec_from_file_location("recurrence_benchmark", SCRIPT)
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
+    script = loaded("recurrence")
     sizes = {"N": 3, "L": 9, "H_IN": 4, "H": 8}
     for name, size in {**sizes, "CASE": Case("small", 3, 9, 4, 8)}.items():
-        monkeypatch.setattr(loaded, name, size)
+        monkeypatch.setattr(script, name, size)
     torch.manual_seed(0)
-    return loaded
+    return script
 
 
 def test_every_part_passes(script):

@@ -2,7 +2,7 @@
 
 import csv
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TypeAlias
@@ -34,7 +34,7 @@ def rows_of(outcome: Outcome, at: str, date: str | None = None) -> list[Row]:
         date: of the measurement. Default: today, in UTC.
     """
     case = outcome.case
-    date = date or datetime.now(timezone.utc).date().isoformat()
+    date = date or today()
     rows = []
     for of, samples in outcome.samples.items():
         for name, seconds in samples.items():
@@ -50,6 +50,11 @@ def rows_of(outcome: Outcome, at: str, date: str | None = None) -> list[Row]:
                 "commit": at, "date": date,
             })  # fmt: skip
     return rows
+
+
+def today() -> str:
+    """The date, in UTC."""
+    return datetime.now(timezone.utc).date().isoformat()
 
 
 def commit() -> str:
@@ -74,11 +79,13 @@ def _said(command: list[str]) -> str:
     return done.stdout.strip()
 
 
-def write_rows(path: Path, rows: Iterable[Row]) -> None:
-    """A CSV file of `COLUMNS`; its folder is made."""
+def write_rows(
+    path: Path, rows: Iterable[Mapping[str, object]], columns: Sequence[str] = COLUMNS
+) -> None:
+    """A CSV file; its folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
 
