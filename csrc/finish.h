@@ -240,18 +240,11 @@ struct Back {
   }
 };
 
-// The same between gates: λ in its place, and what it carries on.
+// The same a whole row at a time.
 template <class T, class F>
-struct GateBack : Back<T, F> {
+struct RowBack : Back<T, F> {
   using Back<T, F>::Back, Back<T, F>::scan, Back<T, F>::f;
   static constexpr bool kByRow = true;
-
-  void expect(const Rows& rows, const Part& part) const {
-    Back<T, F>::expect(rows, part);  // h too: it is multiplied soon
-    fetch<0>(scan.y, rows, part);
-    expect_gate(scan.gates, rows, part);
-    if (scan.lambda.data != nullptr) fetch<1>(scan.lambda, rows, part);
-  }
 
   void operator()(const Product<T>& tile) const {
     T* const out = row_of(step_of(scan.out, tile.t), tile.row, scan.out.row);
@@ -259,6 +252,33 @@ struct GateBack : Back<T, F> {
     each_vector(tile, scan.H, [&](int64_t j, int64_t n) ELMAN_INLINE {
       return [=](Vec<T> sum, int64_t i) ELMAN_INLINE { store(out + i * apart + j, sum, n); };
     });
+  }
+
+  void complete(const Row<T>& row) const {
+    T* const to = step_of(scan.out, row.t) + row.r * scan.out.row;
+    const T* const h = step_of(scan.h, row.t) + row.r * scan.h.row;
+    const T* const h_bar = row_of(step_of(scan.h_bar, row.t), row.r, scan.h_bar.row);
+    const T* const last_bar =
+        row_of(row.begins ? scan.last_bar.data : nullptr, row.r, scan.last_bar.row);
+    vectors<T>(row.begin, row.end, [&, this](int64_t j, int64_t n) ELMAN_INLINE {
+      Vec<T> g = load(to + j, n);
+      if (h_bar != nullptr) g += load(h_bar + j, n);
+      if (last_bar != nullptr) g += load(last_bar + j, n);
+      store(to + j, f.template back<T>(load(h + j, n), g), n);
+    });
+  }
+};
+
+// The same between gates: λ in its place, and what it carries on.
+template <class T, class F>
+struct GateBack : RowBack<T, F> {
+  using RowBack<T, F>::RowBack, RowBack<T, F>::scan, RowBack<T, F>::f;
+
+  void expect(const Rows& rows, const Part& part) const {
+    RowBack<T, F>::expect(rows, part);  // h too: it is multiplied soon
+    fetch<0>(scan.y, rows, part);
+    expect_gate(scan.gates, rows, part);
+    if (scan.lambda.data != nullptr) fetch<1>(scan.lambda, rows, part);
   }
 
   void complete(const Row<T>& row) const {

@@ -136,19 +136,27 @@ Status linear_scan(const LinearScan<T>* scans, int64_t count, Time time, Paralle
   return run<T, Combine<T>>(std::vector<LinearScan<T>>(scans, scans + count), time, parallel, 0);
 }
 
-// From so many rows on, h and h̄ are better read whole rows at a time: they come from far away, and
-// a tile takes a few columns of many.
-constexpr int64_t kWholeRows = 16;
+// From so many rows of so many bytes on, h and h̄ are better read whole rows at a time: they come
+// from far away, and a tile takes a few columns of many.
+constexpr int64_t kWholeRows = 16, kLongRow = 256;
 
 template <class T>
 Status gradients(const Gradients<T>* asked, int64_t count, Time time, Parallel parallel) {
   const Nonlinearity f = plain(asked[0].f);
-  const bool between = gated(asked, count) || asked[0].lambda.data != nullptr;
-  if ((between || time.N >= kWholeRows) && f == Nonlinearity::tanh)
-    return derive<T, GateBack<T, Tanh>>(asked, count, time, parallel);
-  if ((between || time.N >= kWholeRows) && f == Nonlinearity::relu)
-    return derive<T, GateBack<T, Relu>>(asked, count, time, parallel);
-  if (between) return derive<T, GateBack<T, Any<T>>>(asked, count, time, parallel);
+  if (gated(asked, count) || asked[0].lambda.data != nullptr) switch (f) {
+      case Nonlinearity::tanh:
+        return derive<T, GateBack<T, Tanh>>(asked, count, time, parallel);
+      case Nonlinearity::relu:
+        return derive<T, GateBack<T, Relu>>(asked, count, time, parallel);
+      default:
+        return derive<T, GateBack<T, Any<T>>>(asked, count, time, parallel);
+    }
+  const int64_t bytes = asked[0].H * static_cast<int64_t>(sizeof(T));
+  const bool by_rows = time.N >= kWholeRows && bytes > kLongRow;
+  if (by_rows && f == Nonlinearity::tanh)
+    return derive<T, RowBack<T, Tanh>>(asked, count, time, parallel);
+  if (by_rows && f == Nonlinearity::relu)
+    return derive<T, RowBack<T, Relu>>(asked, count, time, parallel);
   switch (f) {
     case Nonlinearity::tanh:
       return derive<T, Back<T, Tanh>>(asked, count, time, parallel);

@@ -66,6 +66,16 @@ inline void store(T* p, Vec<T> v) {
   std::memcpy(p, &v, sizeof v);
 }
 
+#if defined(__AVX2__) && !defined(__AVX512F__)
+// All bits set in the first n lanes.
+template <class T>
+inline Bits<T> first_lanes(int64_t n) {
+  Bits<T> lane;
+  for (int i = 0; i < kLanes<T>; ++i) lane[i] = i;
+  return lane < Bits<T>{} + static_cast<decltype(lane[0] + 0)>(n);
+}
+#endif
+
 // The first n of a vector's numbers, 0 < n <= kLanes; the rest are zero, or are left alone.
 template <class T>
 inline Vec<T> load(const T* p, int64_t n) {
@@ -75,6 +85,11 @@ inline Vec<T> load(const T* p, int64_t n) {
     return (Vec<T>)_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1), p);
   else
     return (Vec<T>)_mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << n) - 1), p);
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 4)
+    return (Vec<T>)_mm256_maskload_ps(p, (__m256i)first_lanes<T>(n));
+  else
+    return (Vec<T>)_mm256_maskload_pd(p, (__m256i)first_lanes<T>(n));
 #else
   Vec<T> v{};
   for (int64_t i = 0; i < n; ++i) v[i] = p[i];

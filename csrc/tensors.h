@@ -12,6 +12,9 @@
 #include <vector>
 
 #include "kernels.h"
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 namespace elman {
 namespace {
@@ -32,13 +35,31 @@ void check(Status status) {
 
 // --- tensors ---------------------------------------------------------------------------------
 
+// Asks the system for large pages where new memory is a large piece: there a first write to every
+// page of 4 KiB can cost as much as the recurrence. That is advice, and no more memory is used.
+constexpr uintptr_t kLargePage = uintptr_t{2} << 20;
+void prefer_large_pages(void* memory, size_t bytes) {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+  const auto begin = reinterpret_cast<uintptr_t>(memory);
+  const uintptr_t first = (begin + kLargePage - 1) / kLargePage * kLargePage;
+  const uintptr_t end = (begin + bytes) / kLargePage * kLargePage;
+  if (first < end) madvise(reinterpret_cast<void*>(first), end - first, MADV_HUGEPAGE);
+#else
+  (void)memory;
+  (void)bytes;
+#endif
+}
+
 Tensor empty(const Sizes& sizes, const Sizes& strides, ScalarType dtype) {
   const int32_t type = torch::stable::detail::to<int32_t>(torch::stable::detail::from(dtype));
   AtenTensorHandle made;
   STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(static_cast<int64_t>(sizes.size()),
                                                          sizes.data(), strides.data(), type,
                                                          aoti_torch_device_type_cpu(), 0, &made));
-  return Tensor(made);
+  Tensor tensor(made);
+  const size_t bytes = static_cast<size_t>(tensor.numel()) * tensor.element_size();
+  if (bytes >= kLargePage) prefer_large_pages(tensor.mutable_data_ptr(), bytes);
+  return tensor;
 }
 
 Tensor empty(const Sizes& sizes, ScalarType dtype) {
