@@ -156,24 +156,24 @@ struct Layer {
   }
 };
 
-// The states, the last ones, and what is asked for to be kept: y, where it is not the states, and
-// under a norm the even rows and what each was multiplied by.
+// The states, the last ones, and what is there to be kept: y, where it is not the states, and under
+// a norm the even rows and what each was multiplied by.
 struct Ran {
-  Tensor output, h_n, y, normed, scales;
+  Tensor output, h_n;
+  std::optional<Tensor> y, normed, scales;
 };
 
 Ran run_layer(const Layer& layer, int64_t f, const Gating& gating, const Norming& norming,
               bool keep) {
   const auto [D, N, H] = std::tuple(layer.D, layer.N, layer.H);
-  const Tensor output = empty(layer.steps.shape({D * H}), layer.dtype);
-  const Tensor h_n = empty({D, N, H}, layer.dtype);
-  const auto kept = [&](bool asked, int64_t numbers) {
-    return empty(keep && asked ? layer.steps.shape({numbers}) : Sizes{0}, layer.dtype);
-  };
-  const Tensor y = kept(gating.keeps_y(), D * H);
-  const Tensor even_rows = kept(norming.here(), D * H), scales = kept(norming.here(), D);
-  const Ran ran{output, h_n, y, even_rows, scales};
-  if (h_n.numel() == 0) return ran;
+  Ran ran{empty(layer.steps.shape({D * H}), layer.dtype), empty({D, N, H}, layer.dtype), {}, {}, {}};
+  const auto kept = [&](int64_t numbers) { return empty(layer.steps.shape({numbers}), layer.dtype); };
+  if (keep && gating.keeps_y()) ran.y = kept(D * H);
+  if (keep && norming.here()) {
+    ran.normed = kept(D * H);
+    ran.scales = kept(D);
+  }
+  if (ran.h_n.numel() == 0) return ran;
   with_type(layer.x, [&](auto zero) {
     using T = decltype(zero);
     const std::vector<T> biases = layer.biases<T>();
@@ -185,20 +185,18 @@ Ran run_layer(const Layer& layer, int64_t f, const Gating& gating, const Norming
       scan.reverse = d == 1;
       scan.weight = {data_of<const T>(W), W.stride(1), W.stride(0)};
       scan.initial = layer.initial<T>(d);
-      scan.out = sequence<T>(output, layer.steps, d * H);
+      scan.out = sequence<T>(ran.output, layer.steps, d * H);
       scan.f = {nonlinearity(f), gating.bound};
       scan.bias = biases.empty() ? nullptr : biases.data() + d * H;
       scan.x = sequence<const T>(layer.x, layer.steps);
       scan.K = layer.K;
       scan.x_weight = {data_of<const T>(Wx), Wx.stride(1), Wx.stride(0)};
-      scan.last = {data_of<T>(h_n) + d * N * H, H};
+      scan.last = {data_of<T>(ran.h_n) + d * N * H, H};
       scan.gates = gating.of<T>(d, layer.steps);
-      if (y.numel() > 0) scan.y = sequence<T>(y, layer.steps, d * H);
+      scan.y = sequence<T>(ran.y, layer.steps, d * H);
       scan.norm = norming.of<T>(d);
-      if (scales.numel() > 0) {
-        scan.normed = sequence<T>(even_rows, layer.steps, d * H);
-        scan.scales = sequence<T>(scales, layer.steps, d);
-      }
+      scan.normed = sequence<T>(ran.normed, layer.steps, d * H);
+      scan.scales = sequence<T>(ran.scales, layer.steps, d);
     }
     check(kernels_for<T>(kernels()).scan(scans.data(), D, layer.steps.time(), parallel()));
   });
@@ -208,59 +206,79 @@ Ran run_layer(const Layer& layer, int64_t f, const Gating& gating, const Norming
 // What reaches a layer's outputs, and what it gave then.
 struct Reached {
   std::optional<Tensor> output_bar, h_n_bar;
-  Tensor output, y, normed, scales;
+  Tensor output;
+  std::optional<Tensor> y, normed, scales;
 };
 
-// Of what is wanted, 1 for x, 2 for h_0, 4 for the weights, 8 for the states, 16 for a g of each
-// unit and 32 for the norm: x̄, h̄_0, each weight's, λ, (D, H), and γ̄ and β̄, (D, H) each; an empty
-// tensor for what is not.
-std::vector<Tensor> run_backward(const Layer& layer, int64_t f, const Gating& gating,
-                                 const Norming& norming, const Reached& reached, int64_t wanted) {
+// The gradients of a layer, as far as they are wanted: g for each unit, γ and β (D, H) each.
+struct Bars {
+  std::optional<Tensor> x, h_0, lambda, g, norm_weight, norm_bias;
+  std::vector<Tensor> weights;
+
+  void zero_all() {
+    for (std::optional<Tensor>* bar : {&x, &h_0, &lambda, &g, &norm_weight, &norm_bias})
+      if (bar->has_value()) zero(**bar);
+    for (Tensor& bar : weights) zero(bar);
+  }
+};
+
+// Of what is wanted, 1 for x, 2 for h_0, 4 for the weights, 8 for λ, the gradient of the states, 16
+// for g and 32 for the norm.
+Bars run_backward(const Layer& layer, int64_t f, const Gating& gating, const Norming& norming,
+                  const Reached& reached, int64_t wanted) {
   STD_TORCH_CHECK((wanted & 24) != 24, "elman: λ or its sums are to be had, not both");
-  auto [output_bar, h_n_bar, output, y, normed, scales] = reached;
   const auto [D, N, H] = std::tuple(layer.D, layer.N, layer.H);
-  check_tensor("output", output, layer.dtype, layer.steps.shape({D * H}));
-  if (output_bar.has_value())
-    check_tensor("the gradient of output", *output_bar, layer.dtype, layer.steps.shape({D * H}));
-  if (h_n_bar.has_value()) check_tensor("the gradient of h_n", *h_n_bar, layer.dtype, {D, N, H});
-  if (gating.keeps_y()) check_tensor("y", y, layer.dtype, layer.steps.shape({D * H}));
-  if (norming.here()) {
-    check_tensor("the even rows", normed, layer.dtype, layer.steps.shape({D * H}));
-    check_tensor("their scales", scales, layer.dtype, layer.steps.shape({D}));
-  }
-  output = even(output);
-  y = even(y);
-  normed = even(normed);
-  scales = even(scales);
-  output_bar = even(output_bar);
-  h_n_bar = even(h_n_bar);
-  const auto made = [&](bool wants, const Sizes& sizes) {
-    return empty(wants ? sizes : Sizes{0}, layer.dtype);
+  const Sizes states = layer.steps.shape({D * H});
+  const auto given = [&](const char* name, const std::optional<Tensor>& t, const Sizes& sizes) {
+    if (t.has_value()) check_tensor(name, *t, layer.dtype, sizes);
+    return even(t);
   };
-  Tensor x_bar = (wanted & 1) != 0 ? layer.like_x(layer.K) : made(false, {});
-  zero(x_bar);  // both directions add to it
-  std::vector<Tensor> bars{x_bar, made((wanted & 2) != 0, {D, N, H})};
-  for (int64_t d = 0; d < D; ++d) {
-    const bool wants = (wanted & 4) != 0;
-    bars.push_back(made(wants, {H, layer.K}));
-    bars.push_back(made(wants, {H, H}));
-    for (int64_t k = 2; k < layer.each; ++k) bars.push_back(made(wants, {H}));
+  check_tensor("output", reached.output, layer.dtype, states);
+  const Tensor output = even(reached.output);
+  const auto output_bar = given("the gradient of output", reached.output_bar, states);
+  const auto h_n_bar = given("the gradient of h_n", reached.h_n_bar, {D, N, H});
+  std::optional<Tensor> y, normed, scales;
+  if (gating.keeps_y()) y = given("y", reached.y, states);
+  if (norming.here()) {
+    normed = given("the even rows", reached.normed, states);
+    scales = given("their scales", reached.scales, layer.steps.shape({D}));
   }
-  bars.push_back(made((wanted & 8) != 0, layer.steps.shape({D * H})));
-  const Tensor lambda = bars.back();
-  bars.push_back(made((wanted & 16) != 0, {D, H}));
-  const Tensor g_bar = bars.back();
-  const bool wants_norm = norming.here() && (wanted & 32) != 0;
-  const Tensor norm_weight_bar = made(wants_norm, {D, H}), norm_bias_bar = made(wants_norm, {D, H});
-  bars.push_back(norm_weight_bar);
-  bars.push_back(norm_bias_bar);
+  Bars bars;
+  const auto made = [&](int64_t which, const Sizes& sizes) {
+    return (wanted & which) != 0 ? std::optional<Tensor>(empty(sizes, layer.dtype)) : std::nullopt;
+  };
+  if ((wanted & 1) != 0) {
+    bars.x = layer.like_x(layer.K);
+    zero(*bars.x);  // both directions add to it
+  }
+  bars.h_0 = made(2, {D, N, H});
+  for (int64_t k = 0; (wanted & 4) != 0 && k < D * layer.each; ++k) {
+    const int64_t which = k % layer.each;
+    bars.weights.push_back(empty(which == 0   ? Sizes{H, layer.K}
+                                 : which == 1 ? Sizes{H, H}
+                                              : Sizes{H},
+                                 layer.dtype));
+  }
+  bars.lambda = made(8, states);
+  bars.g = made(16, {D, H});
+  if (norming.here()) {
+    bars.norm_weight = made(32, {D, H});
+    bars.norm_bias = made(32, {D, H});
+  }
   if (N == 0 || H == 0) {
-    for (Tensor& bar : bars) zero(bar);
+    bars.zero_all();
     return bars;
   }
   with_type(layer.x, [&](auto zero) {
     using T = decltype(zero);
-    const auto place = [](const Tensor& t) { return t.numel() == 0 ? nullptr : data_of<T>(t); };
+    const auto place = [](const std::optional<Tensor>& t, int64_t shift) {
+      return t.has_value() ? data_of<T>(*t) + shift : nullptr;
+    };
+    const auto of_weight = [&](int64_t d, int64_t k) -> T* {
+      if (bars.weights.empty()) return nullptr;
+      const Tensor& bar = bars.weights[d * layer.each + k];
+      return bar.numel() == 0 ? nullptr : data_of<T>(bar);
+    };
     std::vector<Gradients<T>> asked(D);
     for (int64_t d = 0; d < D; ++d) {
       Gradients<T>& to = asked[d];
@@ -277,33 +295,40 @@ std::vector<Tensor> run_backward(const Layer& layer, int64_t f, const Gating& ga
       to.x = sequence<const T>(layer.x, layer.steps);
       to.K = layer.K;
       to.x_weight = {data_of<const T>(Wx), Wx.stride(0), Wx.stride(1)};
-      if ((wanted & 1) != 0) to.x_bar = sequence<T>(bars[0], layer.steps);
-      if (bars[1].numel() > 0) to.h_0_bar = {data_of<T>(bars[1]) + d * N * H, H};
-      to.x_weight_bar = place(bars[2 + d * layer.each]);
-      to.weight_bar = place(bars[3 + d * layer.each]);
-      if (layer.each == 4) to.bias_bar = place(bars[4 + d * layer.each]);
+      to.x_bar = sequence<T>(bars.x, layer.steps);
+      to.h_0_bar = {place(bars.h_0, d * N * H), H};
+      to.x_weight_bar = of_weight(d, 0);
+      to.weight_bar = of_weight(d, 1);
+      if (layer.each == 4) to.bias_bar = of_weight(d, 2);
       to.gates = gating.of<T>(d, layer.steps);
-      if (gating.keeps_y()) to.y = sequence<const T>(y, layer.steps, d * H);
-      if (g_bar.numel() > 0) to.g_bar = data_of<T>(g_bar) + d * H;
+      to.y = sequence<const T>(y, layer.steps, d * H);
+      to.g_bar = place(bars.g, d * H);
       to.norm = norming.of<T>(d);
-      if (norming.here()) {
-        to.normed = sequence<const T>(normed, layer.steps, d * H);
-        to.scales = sequence<const T>(scales, layer.steps, d);
-      }
-      if (wants_norm) {
-        to.norm_weight_bar = data_of<T>(norm_weight_bar) + d * H;
-        to.norm_bias_bar = data_of<T>(norm_bias_bar) + d * H;
-      }
-      if (lambda.numel() > 0) to.lambda = sequence<T>(lambda, layer.steps, d * H);
+      to.normed = sequence<const T>(normed, layer.steps, d * H);
+      to.scales = sequence<const T>(scales, layer.steps, d);
+      to.norm_weight_bar = place(bars.norm_weight, d * H);
+      to.norm_bias_bar = place(bars.norm_bias, d * H);
+      to.lambda = sequence<T>(bars.lambda, layer.steps, d * H);
     }
     check(kernels_for<T>(kernels()).gradients(asked.data(), D, layer.steps.time(), parallel()));
-    for (int64_t d = 0; layer.each == 4 && d < D; ++d) {  // both biases have the same gradient
-      const Tensor& both = bars[4 + d * layer.each];
-      if (both.numel() > 0)
-        std::memcpy(data_of<T>(bars[5 + d * layer.each]), data_of<T>(both), H * sizeof(T));
-    }
+    for (int64_t d = 0; layer.each == 4 && d < D; ++d)  // both biases have the same gradient
+      if (const T* const both = of_weight(d, 2)) std::memcpy(of_weight(d, 3), both, H * sizeof(T));
   });
   return bars;
+}
+
+// As the operators return them: x̄, h̄_0, every weight's, and what else an operator has; an empty
+// tensor for what is not there.
+std::vector<Tensor> in_a_row(const Layer& layer, const Bars& bars,
+                             std::initializer_list<const std::optional<Tensor>*> others) {
+  std::vector<Tensor> row;
+  row.reserve(2 + layer.weights.size() + others.size());
+  row.push_back(or_empty(bars.x, layer.dtype));
+  row.push_back(or_empty(bars.h_0, layer.dtype));
+  for (size_t k = 0; k < layer.weights.size(); ++k)
+    row.push_back(bars.weights.empty() ? empty(Sizes{0}, layer.dtype) : bars.weights[k]);
+  for (const std::optional<Tensor>* bar : others) row.push_back(or_empty(*bar, layer.dtype));
+  return row;
 }
 
 // --- as they are registered --------------------------------------------------------------------
@@ -320,10 +345,8 @@ std::vector<Tensor> layer_backward(std::optional<Tensor> output_bar, std::option
                                    bool bias, int64_t f, std::optional<Tensor> batch_sizes,
                                    int64_t wanted) {
   const Layer layer(x, h_0, weights, bias, batch_sizes);
-  const Reached reached{output_bar, h_n_bar, output, output, output, output};
-  std::vector<Tensor> bars = run_backward(layer, f, {{}, 0}, {{}, 0}, reached, wanted & 7);
-  bars.resize(bars.size() - 4);
-  return bars;
+  const Reached reached{output_bar, h_n_bar, output, {}, {}, {}};
+  return in_a_row(layer, run_backward(layer, f, {{}, 0}, {{}, 0}, reached, wanted & 7), {});
 }
 
 std::tuple<Tensor, Tensor, Tensor> gated_layer(Tensor x, Tensor h_0, std::vector<Tensor> weights,
@@ -334,7 +357,7 @@ std::tuple<Tensor, Tensor, Tensor> gated_layer(Tensor x, Tensor h_0, std::vector
   Gating gating{std::move(factors), bound};
   gating.check(layer.D, layer.N, layer.H, layer.dtype, layer.steps);
   const Ran ran = run_layer(layer, f, gating, {{}, 0}, keep);
-  return {ran.output, ran.h_n, ran.y};
+  return {ran.output, ran.h_n, or_empty(ran.y, layer.dtype)};
 }
 
 std::vector<Tensor> gated_layer_backward(std::optional<Tensor> output_bar,
@@ -346,10 +369,9 @@ std::vector<Tensor> gated_layer_backward(std::optional<Tensor> output_bar,
   const Layer layer(x, h_0, weights, bias, batch_sizes);
   Gating gating{std::move(factors), bound};
   gating.check(layer.D, layer.N, layer.H, layer.dtype, layer.steps);
-  const Reached reached{output_bar, h_n_bar, output, y, output, output};
-  std::vector<Tensor> bars = run_backward(layer, f, gating, {{}, 0}, reached, wanted & 31);
-  bars.resize(bars.size() - 2);
-  return bars;
+  const Reached reached{output_bar, h_n_bar, output, y, {}, {}};
+  const Bars bars = run_backward(layer, f, gating, {{}, 0}, reached, wanted & 31);
+  return in_a_row(layer, bars, {&bars.lambda, &bars.g});
 }
 
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> normed_layer(
@@ -362,7 +384,9 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> normed_layer(
   gating.check(layer.D, layer.N, layer.H, layer.dtype, layer.steps);
   norming.check(layer.D, layer.H, layer.dtype);
   const Ran ran = run_layer(layer, f, gating, norming, keep);
-  return {ran.output, ran.h_n, ran.y, ran.normed, ran.scales};
+  const ScalarType dtype = layer.dtype;
+  return {ran.output, ran.h_n, or_empty(ran.y, dtype), or_empty(ran.normed, dtype),
+          or_empty(ran.scales, dtype)};
 }
 
 std::vector<Tensor> normed_layer_backward(std::optional<Tensor> output_bar,
@@ -378,7 +402,8 @@ std::vector<Tensor> normed_layer_backward(std::optional<Tensor> output_bar,
   gating.check(layer.D, layer.N, layer.H, layer.dtype, layer.steps);
   norming.check(layer.D, layer.H, layer.dtype);
   const Reached reached{output_bar, h_n_bar, output, y, normed, scales};
-  return run_backward(layer, f, gating, norming, reached, wanted);
+  const Bars bars = run_backward(layer, f, gating, norming, reached, wanted);
+  return in_a_row(layer, bars, {&bars.lambda, &bars.g, &bars.norm_weight, &bars.norm_bias});
 }
 
 }  // namespace

@@ -69,6 +69,11 @@ Tensor empty(const Sizes& sizes, ScalarType dtype) {
   return empty(sizes, strides, dtype);
 }
 
+// An empty tensor stands for what an operator has nothing to return for.
+Tensor or_empty(const std::optional<Tensor>& t, ScalarType dtype) {
+  return t.has_value() ? *t : empty(Sizes{0}, dtype);
+}
+
 void zero(Tensor& t) {
   if (t.numel() > 0) std::memset(t.mutable_data_ptr(), 0, t.numel() * t.element_size());
 }

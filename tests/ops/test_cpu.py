@@ -1,11 +1,13 @@
 """The compiled kernels by themselves: instruction sets, special numbers, threads, processes."""
 
 import os
+import re
 import statistics
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -94,7 +96,7 @@ def test_every_instruction_set_agrees_with_the_loop(instructions, nonlinearity):
             assert distance(got, want) <= worst(3 * (H + 4), max(1.0, largest(want))), (N, H)
 
 
-SIZES = [(1, 5, 1), (4, 6, 17), (9, 5, 64), (2, 4, 250), (33, 7, 5), (3, 1000, 8)]
+SIZES = [(1, 5, 1), (4, 6, 17), (9, 5, 64), (2, 4, 250), (33, 7, 5), (20, 6, 70), (3, 1000, 8)]
 
 
 @pytest.mark.parametrize(("N", "L", "H"), SIZES)
@@ -421,3 +423,30 @@ def test_a_forked_process_runs_the_kernels_on_one_thread():
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_data_loader_workers_can_run_the_kernels():
     in_a_process(WORKERS)
+
+
+# --- memory ----------------------------------------------------------------------------------
+
+
+def flags_of(address):
+    """The kernel's flags of the mapping an address lies in, as /proc/self/smaps has them."""
+    inside = False
+    for line in Path("/proc/self/smaps").read_text(encoding="utf-8").splitlines():
+        if mapping := re.match(r"([0-9a-f]+)-([0-9a-f]+) ", line):
+            inside = int(mapping[1], 16) <= address < int(mapping[2], 16)
+        elif inside and line.startswith("VmFlags:"):
+            return line.split()[1:]
+    raise AssertionError(f"{address:x} is not mapped")
+
+
+@pytest.mark.skipif(
+    not Path("/sys/kernel/mm/transparent_hugepage/enabled").exists(),
+    reason="the system has no large pages",
+)
+def test_a_large_output_asks_for_large_pages():
+    """The flag hg is what MADV_HUGEPAGE leaves; in 8 MiB there are whole pages of 2 MiB."""
+    rnn = elman.RNN(4, 64)
+    with torch.no_grad():
+        output, _ = rnn(torch.zeros(1024, 32, 4))
+    size = output.numel() * output.element_size()
+    assert "hg" in flags_of(output.data_ptr() + size // 2)

@@ -193,7 +193,11 @@ class RNN(nn.Module):
     @property
     def all_weights(self) -> list[list[nn.Parameter]]:
         """The parameters of each layer and direction, as torch.nn.RNN lists them."""
-        return [[getattr(self, name) for name in names] for names in self._all_weights]
+        own = self._parameters  # found there at once; not if parametrised, or taken out by hand
+        return [
+            [own[name] if name in own else getattr(self, name) for name in names]
+            for names in self._all_weights
+        ]
 
     def reset_parameters(self) -> None:
         """Draw every weight and bias anew, uniform in ±1/√H_out; the others to where they begin."""
@@ -360,7 +364,8 @@ class RNN(nn.Module):
         N = x.shape[1] if N is None else N
         if h_0 is None:
             h_0 = x.new_zeros(len(self._all_weights), N, self.hidden_size)
-        self._check_hidden(h_0, x, N)
+        else:
+            self._check_hidden(h_0, x, N)
         D, last = self._num_directions, []
         for k in range(0, len(weights), D):
             if k and self.dropout:

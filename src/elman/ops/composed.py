@@ -29,6 +29,8 @@ class Kind(NamedTuple):
     eps: float | None = None
 
 
+_NOTHING = {dtype: torch.empty(0, dtype=dtype, device="cpu") for dtype in cpu.OWN}
+
 #: The gates and the norms of every direction, in tensors that they are taken from the front of.
 Take = Callable[[list[Tensor]], tuple[list[Gates], list[Norm]]]
 
@@ -73,7 +75,7 @@ def to_be_transformed(*bars: Tensor | None) -> bool:
 def stamp_of(output: Tensor) -> Tensor:
     """A tensor without numbers that has the version counter of the output."""
     stamp = output.detach()
-    stamp.data = output.new_empty(0)
+    stamp.data = _NOTHING[output.dtype]
     return stamp
 
 
