@@ -9,6 +9,14 @@ namespace {
 constexpr int64_t kFewRowsInAll = 40;   // of a stretch: then no panels are made
 constexpr int64_t kColumnsOfTask = 32;  // of δ, in a product over rows
 
+// So many numbers or a few more, an odd number of the cache's lines: a column of rows so far apart
+// lies in all its sets, and not in a few that cannot hold it.
+template <class T>
+constexpr int64_t odd_lines(int64_t numbers) {
+  constexpr int64_t line = 64 / sizeof(T);
+  return ((numbers + line - 1) / line | 1) * line;
+}
+
 // A sequence or a factor, so many numbers further on.
 template <class S>
 S moved(S s, int64_t by) {
@@ -69,9 +77,10 @@ class Derivation {
         group_(group),
         x_weight_(x_weight),
         H_(asked.H),
+        apart_(odd_lines<T>(asked.H)),
         rows_of_h_(asked.weight_bar != nullptr ? most_rows : 0, H_, kManyRows.widest),
         rows_of_x_(asked.weight_bar != nullptr ? most_rows : 0, asked.K, kManyRows.widest) {
-    for (Buffer<T>& delta : delta_) delta = buffer<T>(most_rows * H_);
+    for (Buffer<T>& delta : delta_) delta = buffer<T>(most_rows * apart_);
     const int64_t N = group.time().N;
     if (asked.gates.carry()) carried_ = buffer<T>(N * H_);
     if (asked.gates.inside()) scaled_ = buffer<T>(most_rows * H_);
@@ -114,8 +123,8 @@ class Derivation {
     now.carried = {carried_.get(), H_};
     if (within_) now.within = {within_.get(), H_, H_, starts_[0].data()};
     if (lambda_) now.lambda = {lambda_.get(), H_, H_, starts_[0].data()};
-    now.out = {delta_[0].get(), H_, H_, starts_[0].data()};
-    now.resume = {resume_, H_};
+    now.out = {delta_[0].get(), apart_, apart_, starts_[0].data()};
+    now.resume = {resume_, apart_};
     now.resumed = resumed_;
     const int64_t edge = now.reverse ? 0 : length - 1;  // what the next stretch goes on from
     resume_ = step_of(now.out, edge);
@@ -126,7 +135,7 @@ class Derivation {
   // Everything made of those δ.
   void use(const Parallel& parallel) {
     const int64_t rows = starts_[0].back();
-    const Lines<const T> delta{delta_[0].get(), H_};
+    const Lines<const T> delta{delta_[0].get(), apart_};
     collect();
     if (lambda_) add_gates(rows);
     if (asked_.norm_weight_bar != nullptr) add_norm(rows);
@@ -223,7 +232,7 @@ class Derivation {
       const T* x = step_of(asked_.x, t);
       T* x_bar = step_of(asked_.x_bar, t);
       const Across<T> q(asked_.gates.q, t), left(asked_.gates.r, t);
-      for (int64_t r = 0; r < rows; ++r, delta += H_) {
+      for (int64_t r = 0; r < rows; ++r, delta += apart_) {
         const T* state = r < going ? h + r * asked_.h.row : asked_.h_0.data + r * asked_.h_0.row;
         if (lambda_) {
           states_.push_back(state);
@@ -276,7 +285,7 @@ class Derivation {
   const Gradients<T> asked_;
   const Group& group_;
   const Panels<T>& x_weight_;
-  const int64_t H_;
+  const int64_t H_, apart_;  // apart_: numbers from one δ to the next
   Buffer<T> delta_[2], begun_, carried_, scaled_, lambda_, within_;
   std::vector<int64_t> begins_;  // the step at which each row does
   std::vector<int64_t> starts_[2];

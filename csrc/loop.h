@@ -124,8 +124,8 @@ class Loop {
       const int64_t panel = s % 2 == 0 ? k : end - 1 - (k - begin);
       if (s + 1 < time_.L) expect(step_at(s + 1), panel);
       if (s == 0 && !weights_.packed && !weights_.direct) pack_panel(scan_, weights_, panel);
-      rows(t, 0, going, panel, before, inside, false);
-      rows(t, going, live, panel, first, first_inside, true);
+      if (going > 0) rows(t, 0, going, panel, before, inside, false);
+      if (live > going) rows(t, going, live, panel, first, first_inside, true);
     }
     if constexpr (Finish::kByRow) {
       const int64_t from = weights_.weight.first_column(begin);
@@ -181,9 +181,11 @@ class Loop {
     const Sequence<const T>& input = input_of(scan_);
     const T* x = step_of(input, t);
     const int width = M.width(panel);
-    const int64_t tiles = (end - begin + cut_.tallest - 1) / cut_.tallest;
+    const int64_t count = end - begin, tallest = cut_.tallest;  // divided seldom: that is slow
+    const int64_t tiles = count <= tallest ? 1 : (count + tallest - 1) / tallest;
+    const int64_t least = tiles == 1 ? count : count / tiles, longer = count - tiles * least;
     for (int64_t k = 0, i = begin; k < tiles; ++k) {
-      const int n = static_cast<int>((end - i + tiles - k - 1) / (tiles - k));
+      const int n = static_cast<int>(least + (k < longer));
       const int64_t r = rows_.row(i);
       bool some = false;
       const auto multiply = [&](const T* first, int64_t apart, const Panels<T>& W,

@@ -28,7 +28,7 @@ template <class T, class To>
 void multiply_rows(const Lines<const T>& rows, const Panels<T>& W, int64_t first, int64_t last,
                    int64_t begin, int64_t end, To to, bool add) {
   alignas(64) T sums[kTile];
-  const Cut cut = W.widest() == kManyRows.widest ? kManyRows : kFewRows;
+  const Cut cut = cut_of(W.widest());
   for (int64_t panel = first; panel < last; ++panel)
     for (int64_t i = begin; i < end; i += cut.tallest) {
       const int n = static_cast<int>(std::min<int64_t>(cut.tallest, end - i));
@@ -111,17 +111,18 @@ void add_outer(const Lines<const T>& rows, const Panels<T>& W, int64_t panel, in
   }
 }
 
-// J columns of u, from u on, times V vectors of each w_k, from column i on; the last vector has n
-// numbers.
+// J columns of u, from u on, times V vectors of each w_k, from column i on; a single vector may have
+// fewer numbers, n.
 template <class T, int J, int V>
 inline void outer_block(const T* u, int64_t along, const T* const* w, int64_t count, int64_t i,
                         int64_t n, T* to, int64_t apart, bool add) {
   constexpr int64_t lanes = kLanes<T>;
+  if constexpr (V > 1) n = lanes;
   Vec<T> sums[J][V] = {};
   for (int64_t k = 0; k < count; ++k, u += along) {
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) {
-      Vec<T> line = load(w[k] + i + v * lanes, v == V - 1 ? n : lanes);
+      Vec<T> line = load(w[k] + i + v * lanes, n);
       in_register(line);
 #pragma GCC unroll 4
       for (int j = 0; j < J; ++j) sums[j][v] += all(u[j]) * line;
@@ -131,9 +132,8 @@ inline void outer_block(const T* u, int64_t along, const T* const* w, int64_t co
   for (int j = 0; j < J; ++j)
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) {
-      T* place = to + j * apart + i + v * lanes;
-      const int64_t m = v == V - 1 ? n : lanes;
-      store(place, add ? load(place, m) + sums[j][v] : sums[j][v], m);
+      T* const place = to + j * apart + i + v * lanes;
+      store(place, add ? load(place, n) + sums[j][v] : sums[j][v], n);
     }
 }
 
@@ -142,14 +142,15 @@ template <class T>
 void add_outer_of_few(const Lines<const T>& rows, const T* const* w, int64_t count, int64_t H,
                       int64_t begin, int64_t end, T* to, bool add) {
   constexpr int64_t lanes = kLanes<T>;
+  constexpr int V = kRoomy ? 4 : 3;
   const auto columns = [&](auto block, auto one, int64_t i, int64_t n) {
     int64_t j = begin;
     for (; j + 4 <= end; j += 4) block(rows.data + j, rows.row, w, count, i, n, to + j * H, H, add);
     for (; j < end; ++j) one(rows.data + j, rows.row, w, count, i, n, to + j * H, H, add);
   };
   int64_t i = 0;
-  for (; i + 4 * lanes <= H; i += 4 * lanes)
-    columns(outer_block<T, 4, 4>, outer_block<T, 1, 4>, i, lanes);
+  for (; i + V * lanes <= H; i += V * lanes)
+    columns(outer_block<T, 4, V>, outer_block<T, 1, V>, i, lanes);
   for (; i < H; i += lanes)
     columns(outer_block<T, 4, 1>, outer_block<T, 1, 1>, i, std::min(lanes, H - i));
 }

@@ -32,14 +32,6 @@ T* step_of(const Sequence<T>& s, int64_t t) {
   return s.data == nullptr ? nullptr : s.data + shift_to(s, t);
 }
 
-// body(j, n) for every vector of the columns begin to end: n numbers from column j on.
-template <class T, class Body>
-ELMAN_INLINE inline void vectors(int64_t begin, int64_t end, Body body) {
-  int64_t j = begin;
-  for (; j + kLanes<T> <= end; j += kLanes<T>) body(j, int64_t{kLanes<T>});
-  if (j < end) body(j, end - j);
-}
-
 // A step of a factor, read row by row.
 template <class T>
 struct Across {

@@ -110,6 +110,14 @@ inline void store(T* p, Vec<T> v, int64_t n) {
 #endif
 }
 
+// body(j, n) for every vector of the columns begin to end: n numbers from column j on.
+template <class T, class Body>
+ELMAN_INLINE inline void vectors(int64_t begin, int64_t end, Body body) {
+  int64_t j = begin;
+  for (; j + kLanes<T> <= end; j += kLanes<T>) body(j, int64_t{kLanes<T>});
+  if (j < end) body(j, end - j);
+}
+
 // Flags of a byte, each zero or one, as numbers.
 template <class T>
 inline Vec<T> load_flags(const uint8_t* p) {

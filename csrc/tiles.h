@@ -16,20 +16,28 @@
 namespace elman {
 namespace {
 
-// How tiles are cut. Few rows alone would leave the machine waiting for one sum to be added to,
-// so then the panels are wider and each sum is made of several.
+// How tiles are cut. An addition to a sum waits for the one before, so that many sums have to be
+// under way at a time: where rows are few panels are wider, and in narrow ones a sum has parts.
 struct Cut {
   int tallest;  // rows of a tile
   int widest;   // vectors of a panel
-  int chains;   // parts of a sum
+  int sums;     // vectors of sums under way for each row, at most if it has parts
+  constexpr int chains(int width) const {
+    return std::min(4, std::max(1, sums / width));  // parts of a sum
+  }
 };
 constexpr bool kRoomy = kRegisters == 32;
-constexpr Cut kOneRow{1, 4, kRoomy ? 4 : 2}, kFewRows{3, 4, kRoomy ? 2 : 1},
-    kManyRows{kRoomy ? 8 : 4, 3, 1};
+constexpr Cut kOneRow{1, 8, kRoomy ? 16 : 14}, kFewRows{3, 4, kRoomy ? 8 : 4},
+    kManyRows{kRoomy ? 8 : 4, 3, 3};
 constexpr int kTile = 8 * 4 * (64 / 4);  // numbers of a tile, at most
 
 // Told from the whole batch, so that it does not depend on how rows are shared out.
 constexpr Cut cut_for(int64_t N) { return N == 1 ? kOneRow : N <= 3 ? kFewRows : kManyRows; }
+
+// The one that panels of so many vectors were cut by.
+constexpr Cut cut_of(int widest) {
+  return widest == kManyRows.widest ? kManyRows : widest == kFewRows.widest ? kFewRows : kOneRow;
+}
 
 // W, K rows and H columns, in panels.
 template <class T>
@@ -118,7 +126,7 @@ void tile(const T* rows, int64_t stride, int64_t along, const T* panel, int64_t 
   Vec<T> s[C][R][V];
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int v = 0; v < V; ++v) {
       s[0][r][v] = add ? load(sums + (r * V + v) * lanes) : Vec<T>{};
 #pragma GCC unroll 4
@@ -126,7 +134,7 @@ void tile(const T* rows, int64_t stride, int64_t along, const T* panel, int64_t 
     }
   const auto multiply = [&](Vec<T>(&to)[R][V], const T* x, const T* w) {
     Vec<T> line[V];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int v = 0; v < V; ++v) {
       line[v] = load(w + v * lanes);
       if constexpr (R > 1) in_register(line[v]);  // read once, not for every row
@@ -134,7 +142,7 @@ void tile(const T* rows, int64_t stride, int64_t along, const T* panel, int64_t 
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
       const Vec<T> factor = all(x[r * stride]);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
       for (int v = 0; v < V; ++v) to[r][v] += factor * line[v];
     }
   };
@@ -145,7 +153,7 @@ void tile(const T* rows, int64_t stride, int64_t along, const T* panel, int64_t 
   for (; k < K; ++k, panel += V * lanes, rows += along) multiply(s[0], rows, panel);
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int v = 0; v < V; ++v) {
 #pragma GCC unroll 4
       for (int c = 1; c < C; ++c) s[0][r][v] += s[c][r][v];
@@ -158,15 +166,13 @@ void tile(const T* rows, int64_t stride, int64_t along, const T* panel, int64_t 
 template <class T, int R>
 void tile_by_columns(const T* rows, int64_t stride, const T* W, int64_t apart, int columns,
                      int64_t K, T* sums, int width, bool add) {
-  constexpr int64_t lanes = kLanes<T>;
   constexpr int J = 4;  // columns at a time
   for (int j = 0; j < width; j += J) {
     Vec<T> s[R][J] = {};
     const T* column[J];
     const int here = std::min(J, width - j);
     for (int i = 0; i < J; ++i) column[i] = W + std::min(j + i, columns - 1) * apart;
-    for (int64_t k = 0; k < K; k += lanes) {
-      const int64_t n = std::min(lanes, K - k);
+    vectors<T>(0, K, [&](int64_t k, int64_t n) ELMAN_INLINE {
       Vec<T> w[J];
 #pragma GCC unroll 4
       for (int i = 0; i < J; ++i) w[i] = load(column[i] + k, n);
@@ -176,7 +182,7 @@ void tile_by_columns(const T* rows, int64_t stride, const T* W, int64_t apart, i
 #pragma GCC unroll 4
         for (int i = 0; i < J; ++i) s[r][i] += x * w[i];
       }
-    }
+    });
     for (int r = 0; r < R; ++r)
       for (int i = 0; i < here; ++i) {
         T& sum = sums[r * width + j + i];
@@ -215,13 +221,17 @@ using Tile = void (*)(const T*, int64_t, int64_t, const T*, int64_t, T*, bool);
 // The tiles of every height and width of a cut.
 template <class T>
 struct Tiles {
-  Tile<T> of[8][4];
+  Tile<T> of[8][8];
 };
+template <class T, const Cut& cut, int R, int... V>
+constexpr void tiles_of_height(Tiles<T>& to, std::integer_sequence<int, V...>) {
+  ((to.of[R][V] = tile<T, R + 1, V + 1, cut.chains(V + 1)>), ...);
+}
 template <class T, const Cut& cut, int... R>
 constexpr Tiles<T> tiles_of(std::integer_sequence<int, R...>) {
-  constexpr int C = cut.chains;
-  return {{{tile<T, R + 1, 1, C>, tile<T, R + 1, 2, C>, tile<T, R + 1, 3, C>,
-            tile<T, R + 1, cut.widest, C>}...}};
+  Tiles<T> to{};
+  (tiles_of_height<T, cut, R>(to, std::make_integer_sequence<int, cut.widest>{}), ...);
+  return to;
 }
 template <class T, const Cut& cut>
 constexpr Tiles<T> kTiles = tiles_of<T, cut>(std::make_integer_sequence<int, cut.tallest>{});
