@@ -142,7 +142,7 @@ template <class T>
 void add_outer_of_few(const Lines<const T>& rows, const T* const* w, int64_t count, int64_t H,
                       int64_t begin, int64_t end, T* to, bool add) {
   constexpr int64_t lanes = kLanes<T>;
-  constexpr int V = kRoomy ? 4 : 3;
+  constexpr int V = kRoomy ? 4 : 2;  // whole lines of the cache: `to` is written line by line
   const auto columns = [&](auto block, auto one, int64_t i, int64_t n) {
     int64_t j = begin;
     for (; j + 4 <= end; j += 4) block(rows.data + j, rows.row, w, count, i, n, to + j * H, H, add);
