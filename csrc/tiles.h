@@ -1,7 +1,7 @@
 // Small matrix products, rows × W, with W laid out so that memory is read in order.
 //
-// The columns of W are cut into panels of up to kWidest vectors; a panel holds its columns of
-// every row of W, one row after the other. A tile is a few rows times one panel: its sums stay
+// The columns of W are cut into panels of a few vectors; a panel holds its columns of every row
+// of W, one row after the other. A tile is a few rows times one panel: its sums stay
 // in registers while W streams by. Each sum runs over k in order, in `chains` interleaved
 // parts, whatever the tile's height: a row's result does not depend on the rows beside it.
 #pragma once
@@ -27,14 +27,14 @@ struct Cut {
   }
 };
 constexpr bool kRoomy = kRegisters == 32;
-constexpr Cut kOneRow{1, 8, kRoomy ? 16 : 14}, kFewRows{3, 4, kRoomy ? 8 : 4},
+constexpr Cut kOneRow{1, kRoomy ? 4 : 8, kRoomy ? 16 : 14}, kFewRows{3, 4, kRoomy ? 8 : 4},
     kManyRows{kRoomy ? 8 : 4, 3, 3};
 constexpr int kTile = 8 * 4 * (64 / 4);  // numbers of a tile, at most
 
 // Told from the whole batch, so that it does not depend on how rows are shared out.
 constexpr Cut cut_for(int64_t N) { return N == 1 ? kOneRow : N <= 3 ? kFewRows : kManyRows; }
 
-// The one that panels of so many vectors were cut by.
+// One that panels of so many vectors can be multiplied by.
 constexpr Cut cut_of(int widest) {
   return widest == kManyRows.widest ? kManyRows : widest == kFewRows.widest ? kFewRows : kOneRow;
 }
@@ -221,7 +221,7 @@ using Tile = void (*)(const T*, int64_t, int64_t, const T*, int64_t, T*, bool);
 // The tiles of every height and width of a cut.
 template <class T>
 struct Tiles {
-  Tile<T> of[8][8];
+  Tile<T> of[8][8];  // null beyond the cut's
 };
 template <class T, const Cut& cut, int R, int... V>
 constexpr void tiles_of_height(Tiles<T>& to, std::integer_sequence<int, V...>) {

@@ -45,3 +45,9 @@ def reset(rnn: "RNN") -> None:
     if rnn.wiring_or_plain.learn_h_0:
         for k in range(rnn.num_layers):
             nn.init.zeros_(getattr(rnn, f"h_0_l{k}"))
+
+
+def read(rnn: "RNN", names: list[str]) -> list[nn.Parameter]:
+    """Those of these names: at once, unless they are parametrised or were taken out by hand."""
+    own = rnn._parameters
+    return [own[name] if name in own else getattr(rnn, name) for name in names]  # type: ignore[misc]

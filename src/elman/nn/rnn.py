@@ -193,11 +193,7 @@ class RNN(nn.Module):
     @property
     def all_weights(self) -> list[list[nn.Parameter]]:
         """The parameters of each layer and direction, as torch.nn.RNN lists them."""
-        own = self._parameters  # found there at once; not if parametrised, or taken out by hand
-        return [
-            [own[name] if name in own else getattr(self, name) for name in names]
-            for names in self._all_weights
-        ]
+        return [parameters.read(self, names) for names in self._all_weights]
 
     def reset_parameters(self) -> None:
         """Draw every weight and bias anew, uniform in ±1/√H_out; the others to where they begin."""
