@@ -92,6 +92,7 @@ inline Vec<T> log_of_one_and(Vec<T> u) {
 }
 
 struct Tanh {
+  static constexpr Nonlinearity kF = Nonlinearity::tanh;
   explicit Tanh(const Activation&) {}
   template <class T>
   ELMAN_INLINE static Vec<T> value(Vec<T> z) {
@@ -105,6 +106,7 @@ struct Tanh {
 };
 
 struct Relu {
+  static constexpr Nonlinearity kF = Nonlinearity::relu;
   explicit Relu(const Activation&) {}
   template <class T>
   ELMAN_INLINE static Vec<T> value(Vec<T> z) {
@@ -119,6 +121,7 @@ struct Relu {
 };
 
 struct Identity {
+  static constexpr Nonlinearity kF = Nonlinearity::identity;
   explicit Identity(const Activation&) {}
   template <class T>
   ELMAN_INLINE static Vec<T> value(Vec<T> z) {

@@ -8,13 +8,13 @@ namespace {
 
 constexpr int64_t kFewRowsInAll = 40;   // of a stretch: then no panels are made
 constexpr int64_t kColumnsOfTask = 32;  // of δ, in a product over rows
+constexpr int64_t kPanelsAtHand = 192 << 10;  // bytes
 
 // So many numbers or a few more, an odd number of the cache's lines: a column of rows so far apart
 // lies in all its sets, and not in a few that cannot hold it.
 template <class T>
 constexpr int64_t odd_lines(int64_t numbers) {
-  constexpr int64_t line = 64 / sizeof(T);
-  return ((numbers + line - 1) / line | 1) * line;
+  return ((numbers + kLine<T> - 1) / kLine<T> | 1) * kLine<T>;
 }
 
 // A sequence or a factor, so many numbers further on.
@@ -174,8 +174,13 @@ class Derivation {
       else
         rows_of_x_.fill_lines([&](int64_t i) { return x_[i]; }, k - panels);
     });
+    // all columns of δ pass by a few panels at a time, that stay in the second cache
+    const int64_t bytes = rows * kManyRows.widest * kLanes<T> * static_cast<int64_t>(sizeof(T));
+    const int64_t few = std::min(all, std::max<int64_t>(1, kPanelsAtHand / bytes));
     share(parallel, all * blocks, worth, [&](int64_t task) {
-      const int64_t k = task % all, begin = task / all * kColumnsOfTask;
+      const int64_t first = task / (few * blocks) * few, here = std::min(few, all - first);
+      const int64_t within = task - first * blocks, k = first + within % here;
+      const int64_t begin = within / here * kColumnsOfTask;
       const int64_t end = std::min(H_, begin + kColumnsOfTask);
       if (k == 0 && asked_.bias_bar != nullptr)
         add_rows<T>(delta, rows, begin, end, asked_.bias_bar, summing_);

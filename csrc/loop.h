@@ -153,11 +153,12 @@ class Loop {
   }
 
  private:
-  // Asks for a panel's part of a step that comes next, in whole lines of the cache.
+  // Asks for a panel's part of a step that comes next, but for a line the next panel asks for.
   void expect(int64_t t, int64_t panel) const {
-    constexpr int64_t line = 64 / sizeof(T);
     const auto edge = [&](int64_t k) {
-      return k == weights_.weight.count() ? scan_.H : weights_.weight.first_column(k) / line * line;
+      return k == weights_.weight.count()
+                 ? scan_.H
+                 : weights_.weight.first_column(k) / kLine<T> * kLine<T>;
     };
     finish_.expect(rows_, {t, rows_.live(time_, t), edge(panel), edge(panel + 1)});
   }

@@ -103,8 +103,12 @@ template <class T>
 void add_outer(const Lines<const T>& rows, const Panels<T>& W, int64_t panel, int64_t begin,
                int64_t end, T* to, bool add) {
   alignas(64) T sums[kTile];
+  const int64_t first = W.first_column(panel);
+  const int64_t last = std::min(W.H(), first + W.width(panel) * kLanes<T>);
   for (int64_t j = begin; j < end; j += kManyRows.tallest) {
     const int n = static_cast<int>(std::min<int64_t>(kManyRows.tallest, end - j));
+    // `to` may be large and far away: it comes while the sums are made
+    for (int i = 0; i < n; ++i) fetch_row<1>(to + (j + i) * W.H(), first, last);
     tile_for<T>(kManyRows, n, W.width(panel))(rows.data + j, 1, rows.row, W.data(panel), W.K(),
                                               sums, false);
     keep_sums(sums, n, W, panel, j, [&](int64_t i) { return to + i * W.H(); }, add);
@@ -143,16 +147,16 @@ void add_outer_of_few(const Lines<const T>& rows, const T* const* w, int64_t cou
                       int64_t begin, int64_t end, T* to, bool add) {
   constexpr int64_t lanes = kLanes<T>;
   constexpr int V = kRoomy ? 4 : 2;  // whole lines of the cache: `to` is written line by line
-  const auto columns = [&](auto block, auto one, int64_t i, int64_t n) {
-    int64_t j = begin;
-    for (; j + 4 <= end; j += 4) block(rows.data + j, rows.row, w, count, i, n, to + j * H, H, add);
-    for (; j < end; ++j) one(rows.data + j, rows.row, w, count, i, n, to + j * H, H, add);
+  const auto line = [&](auto wide, auto narrow, int64_t j) {
+    int64_t i = 0;
+    for (; i + V * lanes <= H; i += V * lanes)
+      wide(rows.data + j, rows.row, w, count, i, lanes, to + j * H, H, add);
+    for (; i < H; i += lanes)
+      narrow(rows.data + j, rows.row, w, count, i, std::min(lanes, H - i), to + j * H, H, add);
   };
-  int64_t i = 0;
-  for (; i + V * lanes <= H; i += V * lanes)
-    columns(outer_block<T, 4, V>, outer_block<T, 1, V>, i, lanes);
-  for (; i < H; i += lanes)
-    columns(outer_block<T, 4, 1>, outer_block<T, 1, 1>, i, std::min(lanes, H - i));
+  int64_t j = begin;
+  for (; j + 4 <= end; j += 4) line(outer_block<T, 4, V>, outer_block<T, 4, 1>, j);
+  for (; j < end; ++j) line(outer_block<T, 1, V>, outer_block<T, 1, 1>, j);
 }
 
 // to = (add ? to : 0) + Σ_k u_k over all rows, for the columns begin to end

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "scan.h"
+#include "scratch.h"
 #include "simd.h"
 
 namespace elman {
@@ -120,16 +121,20 @@ struct Part {
   int64_t t, live, begin, end;
 };
 
-// Asks for what a part will read or, with `kWrite`, write, before it is needed.
+// Asks for the numbers begin to end of a row, whole lines of the cache, before they are read or, with
+// `kWrite`, written.
+template <int kWrite, class T>
+inline void fetch_row(const T* row, int64_t begin, int64_t end) {
+  for (int64_t j = begin / kLine<T> * kLine<T>; j < end; j += kLine<T>)
+    __builtin_prefetch(row + j, kWrite);
+}
+
+// The same for every row of a part.
 template <int kWrite, class T>
 void fetch(const Sequence<T>& s, const Rows& rows, const Part& part) {
   const T* step = step_of(s, part.t);
-  for (int64_t i = 0; step != nullptr && i < part.live; ++i) {
-    const char* row = reinterpret_cast<const char*>(step + rows.row(i) * s.row);
-    for (int64_t j = part.begin * sizeof(T); j < static_cast<int64_t>(part.end * sizeof(T));
-         j += 64)
-      __builtin_prefetch(row + j, kWrite);
-  }
+  for (int64_t i = 0; step != nullptr && i < part.live; ++i)
+    fetch_row<kWrite>(step + rows.row(i) * s.row, part.begin, part.end);
 }
 
 // The only gate that is likely to be large.

@@ -79,8 +79,18 @@ Status scan_with(const Scan<T>* asked, int64_t count, const Time& time, const Pa
   return run<T, Finish>(std::move(scans), time, parallel, K);
 }
 
-// Which of the loops that are made for one f alone serves; softplus stands for none.
-Nonlinearity plain(const Activation& f) { return f.bound > 0 ? Nonlinearity::softplus : f.f; }
+// Calls with the type that serves f: the one among `Own` that is made for it, or else Any.
+template <class F>
+struct Type {
+  using type = F;
+};
+template <class T, class... Own, class Call>
+Status with_f(const Activation& f, Call call) {
+  Status status = Status::ok;
+  const bool done =
+      f.bound <= 0 && ((f.f == Own::kF && (status = call(Type<Own>{}), true)) || ...);
+  return done ? status : call(Type<Any<T>>{});
+}
 
 // Whether f gives something else than the states in any of them, or sees something else than sums.
 template <class R>
@@ -110,24 +120,18 @@ template <class T>
 Status scan(const Scan<T>* scans, int64_t count, Time time, Parallel parallel) {
   for (int64_t k = 0; empty(time) && k < count; ++k) keep_initial(scans[k], time.N);
   if (empty(time)) return Status::ok;
-  const Nonlinearity f = plain(scans[0].f);
-  if (blends(scans, count) && f == Nonlinearity::tanh)
-    return scan_with<T, Blend<T, Tanh>>(scans, count, time, parallel);
-  if (blends(scans, count) && f == Nonlinearity::relu)
-    return scan_with<T, Blend<T, Relu>>(scans, count, time, parallel);
+  const Activation& f = scans[0].f;
+  if (blends(scans, count))
+    return with_f<T, Tanh, Relu>(f, [&](auto type) {
+      return scan_with<T, Blend<T, typename decltype(type)::type>>(scans, count, time, parallel);
+    });
   if (carries(scans, count))  // q and r alone are within the product
-    return f == Nonlinearity::tanh ? scan_with<T, Gate<T, Tanh>>(scans, count, time, parallel)
-                                   : scan_with<T, Gate<T, Any<T>>>(scans, count, time, parallel);
-  switch (f) {
-    case Nonlinearity::tanh:
-      return scan_with<T, Activate<T, Tanh>>(scans, count, time, parallel);
-    case Nonlinearity::relu:
-      return scan_with<T, Activate<T, Relu>>(scans, count, time, parallel);
-    case Nonlinearity::identity:
-      return scan_with<T, Activate<T, Identity>>(scans, count, time, parallel);
-    default:
-      return scan_with<T, Activate<T, Any<T>>>(scans, count, time, parallel);
-  }
+    return with_f<T, Tanh>(f, [&](auto type) {
+      return scan_with<T, Gate<T, typename decltype(type)::type>>(scans, count, time, parallel);
+    });
+  return with_f<T, Tanh, Relu, Identity>(f, [&](auto type) {
+    return scan_with<T, Activate<T, typename decltype(type)::type>>(scans, count, time, parallel);
+  });
 }
 
 template <class T>
@@ -142,31 +146,18 @@ constexpr int64_t kWholeRows = 16, kLongRow = 256;
 
 template <class T>
 Status gradients(const Gradients<T>* asked, int64_t count, Time time, Parallel parallel) {
-  const Nonlinearity f = plain(asked[0].f);
-  if (gated(asked, count) || asked[0].lambda.data != nullptr) switch (f) {
-      case Nonlinearity::tanh:
-        return derive<T, GateBack<T, Tanh>>(asked, count, time, parallel);
-      case Nonlinearity::relu:
-        return derive<T, GateBack<T, Relu>>(asked, count, time, parallel);
-      default:
-        return derive<T, GateBack<T, Any<T>>>(asked, count, time, parallel);
-    }
-  const int64_t bytes = asked[0].H * static_cast<int64_t>(sizeof(T));
-  const bool by_rows = time.N >= kWholeRows && bytes > kLongRow;
-  if (by_rows && f == Nonlinearity::tanh)
-    return derive<T, RowBack<T, Tanh>>(asked, count, time, parallel);
-  if (by_rows && f == Nonlinearity::relu)
-    return derive<T, RowBack<T, Relu>>(asked, count, time, parallel);
-  switch (f) {
-    case Nonlinearity::tanh:
-      return derive<T, Back<T, Tanh>>(asked, count, time, parallel);
-    case Nonlinearity::relu:
-      return derive<T, Back<T, Relu>>(asked, count, time, parallel);
-    case Nonlinearity::identity:
-      return derive<T, Back<T, Identity>>(asked, count, time, parallel);
-    default:
-      return derive<T, Back<T, Any<T>>>(asked, count, time, parallel);
-  }
+  const Activation& f = asked[0].f;
+  if (gated(asked, count) || asked[0].lambda.data != nullptr)
+    return with_f<T, Tanh, Relu>(f, [&](auto type) {
+      return derive<T, GateBack<T, typename decltype(type)::type>>(asked, count, time, parallel);
+    });
+  if (time.N >= kWholeRows && asked[0].H * static_cast<int64_t>(sizeof(T)) > kLongRow)
+    return with_f<T, Tanh, Relu, Identity>(f, [&](auto type) {
+      return derive<T, RowBack<T, typename decltype(type)::type>>(asked, count, time, parallel);
+    });
+  return with_f<T, Tanh, Relu, Identity>(f, [&](auto type) {
+    return derive<T, Back<T, typename decltype(type)::type>>(asked, count, time, parallel);
+  });
 }
 
 template <class T>

@@ -5,11 +5,9 @@
 namespace elman {
 namespace {
 
-constexpr size_t kLine = 64;
-
 // Sizes grow by an eighth at a time, so that calls of about one size find each other's memory.
 size_t rounded(size_t bytes) {
-  size_t step = kLine;
+  size_t step = kLineBytes;
   while (step * 16 < bytes) step *= 2;
   return (bytes + step - 1) / step * step;
 }
@@ -23,7 +21,7 @@ class Kept {
   void* take(size_t bytes) {
     for (int k = count_; k-- > 0;)
       if (blocks_[k].bytes == bytes) return taken(k);
-    return std::aligned_alloc(kLine, bytes);
+    return std::aligned_alloc(kLineBytes, bytes);
   }
 
   void give(void* memory, size_t bytes) {
@@ -64,7 +62,7 @@ void* take_scratch(size_t bytes) {
   if (bytes > SIZE_MAX / 2) return nullptr;
 #if defined(__SANITIZE_ADDRESS__)
   void* exact = nullptr;  // so that the sanitizer sees the very end
-  return posix_memalign(&exact, kLine, bytes) == 0 ? exact : nullptr;
+  return posix_memalign(&exact, kLineBytes, bytes) == 0 ? exact : nullptr;
 #else
   return kept.take(rounded(bytes));
 #endif

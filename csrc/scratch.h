@@ -8,7 +8,11 @@
 
 namespace elman {
 
-// At least so many bytes, at the start of a cache line; null where there are none.
+constexpr int64_t kLineBytes = 64;  // of the cache
+template <class T>
+constexpr int64_t kLine = kLineBytes / static_cast<int64_t>(sizeof(T));  // numbers
+
+// At least so many bytes, at the start of a line of the cache; null where there are none.
 void* take_scratch(size_t bytes);
 void give_scratch(void* memory, size_t bytes);
 

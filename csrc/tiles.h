@@ -21,7 +21,7 @@ namespace {
 struct Cut {
   int tallest;  // rows of a tile
   int widest;   // vectors of a panel
-  int sums;     // vectors of sums under way for each row, at most if it has parts
+  int sums;     // vectors of sums under way for each row, as far as 4 parts of a sum give them
   constexpr int chains(int width) const {
     return std::min(4, std::max(1, sums / width));  // parts of a sum
   }

@@ -60,6 +60,9 @@ class Stream:
         self._recurrent = len(self._layers) - (head is not None)
         self._shape, self._row = torch.Size((batch, first.shape[1])), first.shape[1]
         self._like = first.new_empty(batch, last.shape[0])
+        self._likes = {self._shape: self._like}  # what y is like, for each shape of x
+        if batch == 1:
+            self._likes[self._shape[1:]] = self._like[0]
         self._open()
 
     def _open(self) -> None:
@@ -95,18 +98,18 @@ class Stream:
             TypeError: x is no tensor or has another dtype than the weights.
             ValueError: x has another shape or lies on another device.
         """
+        like = self._likes.get(x.shape) if type(x) is Tensor else None
         if (
-            type(x) is not Tensor
+            like is None
             or x.dtype is not self._dtype
-            or x.shape != self._shape
             or not x.is_contiguous()
             or not x.is_cpu
             or x.is_neg()
         ):
             return self._other(x)
         if self._handle is None:
-            return self._composed(x)
-        y = torch.empty_like(self._like)  # half the time of torch.empty
+            return self._composed(x.view(self._shape)).view(like.shape)
+        y = torch.empty_like(like)  # half the time of torch.empty
         if type(y) is not Tensor:  # some mode of torch's gives tensors without numbers
             raise TypeError(f"a Stream computes on ordinary tensors, not on {type(y).__name__}")
         place = x.data_ptr()
@@ -123,14 +126,13 @@ class Stream:
             raise TypeError(f"x should be {self._dtype}, as the weights, got {x.dtype}")
         if not x.is_cpu:
             raise ValueError(f"x should be on the CPU, got {x.device}; move it with x.cpu()")
-        single = self._N == 1 and x.shape == (self._row,)
-        if not single and x.shape != self._shape:
+        if x.shape not in self._likes:
             also = f" or ({self._row},)" if self._N == 1 else ""
             raise ValueError(f"x should be {tuple(self._shape)}{also}, got {tuple(x.shape)}")
-        plain = x.detach().resolve_neg().as_subclass(Tensor).contiguous().view(self._shape)
+        plain = x.detach().resolve_neg().as_subclass(Tensor).contiguous()
         if type(plain) is not Tensor:
             raise TypeError(f"x should be an ordinary Tensor, got {type(x).__name__}")
-        return self.step(plain)[0] if single else self.step(plain)
+        return self.step(plain)
 
     def _composed(self, x: Tensor) -> Tensor:
         """The same in torch's operators, where there are no kernels."""
