@@ -74,13 +74,13 @@ bool whole(const S& scan) {
 }
 
 template <class T>
-void pack_panel(const Recurrence<T>& scan, Weights<T>& to, int64_t panel) {
-  to.weight.fill(scan.weight, panel);
+void pack_panel(const Recurrence<T>& scan, Weights<T>& to, int64_t panel, int64_t place) {
+  to.weight.fill(scan.weight, panel, place);
 }
 template <class T>
-void pack_panel(const Scan<T>& scan, Weights<T>& to, int64_t panel) {
-  to.weight.fill(scan.weight, panel);
-  if (scan.x.data != nullptr) to.x_weight.fill(scan.x_weight, panel);
+void pack_panel(const Scan<T>& scan, Weights<T>& to, int64_t panel, int64_t place) {
+  to.weight.fill(scan.weight, panel, place);
+  if (scan.x.data != nullptr) to.x_weight.fill(scan.x_weight, panel, place);
 }
 
 // to = q ⊙ r ⊙ row.
@@ -119,13 +119,16 @@ class Loop {
       inside = first_inside = {scratch, scan_.H};
       if (first.data == nullptr) first_inside.data = nullptr;
     }
+    const bool fills = s == 0 && !weights_.packed && !weights_.direct;
     for (int64_t k = begin; k < end; ++k) {
       // there and back again: the panels last used are still at hand
       const int64_t panel = s % 2 == 0 ? k : end - 1 - (k - begin);
       if (s + 1 < time_.L) expect(step_at(s + 1), panel);
-      if (s == 0 && !weights_.packed && !weights_.direct) pack_panel(scan_, weights_, panel);
-      if (going > 0) rows(t, 0, going, panel, before, inside, false);
-      if (live > going) rows(t, going, live, panel, first, first_inside, true);
+      // of a single step, each in the place of the first: that is at hand
+      const int64_t place = fills && time_.L == 1 ? begin : panel;
+      if (fills) pack_panel(scan_, weights_, panel, place);
+      if (going > 0) rows(t, 0, going, panel, place, before, inside, false);
+      if (live > going) rows(t, going, live, panel, place, first, first_inside, true);
     }
     if constexpr (Finish::kByRow) {
       const int64_t from = weights_.weight.first_column(begin);
@@ -174,9 +177,10 @@ class Loop {
     }
   }
 
-  // The tiles of one panel: rows begin to end, told from zero where `inside` is absent.
-  void rows(int64_t t, int64_t begin, int64_t end, int64_t panel, const Lines<const T>& before,
-            const Lines<const T>& inside, bool begins) const {
+  // The tiles of one panel, which lies in some panel's place: rows begin to end, told from zero
+  // where `inside` is absent.
+  void rows(int64_t t, int64_t begin, int64_t end, int64_t panel, int64_t place,
+            const Lines<const T>& before, const Lines<const T>& inside, bool begins) const {
     alignas(64) T sums[kTile];
     const Panels<T>&M = weights_.weight, &Wx = weights_.x_weight;
     const Sequence<const T>& input = input_of(scan_);
@@ -194,7 +198,7 @@ class Loop {
         if (weights_.direct)
           multiply_by_columns(first, rows_.skip * apart, n, W, lying, panel, sums, some);
         else
-          tile_for<T>(cut_, n, width)(first, rows_.skip * apart, 1, W.data(panel), W.K(), sums,
+          tile_for<T>(cut_, n, width)(first, rows_.skip * apart, 1, W.data(place), W.K(), sums,
                                       some);
         some = true;
       };
@@ -258,7 +262,7 @@ void pack(const std::vector<R>& scans, std::vector<Weights<T>>& weights, const P
   const int64_t panels = weights[0].weight.count(), H = scans[0].H;
   const bool worth = static_cast<double>(H * H) > kWorthPacking * parallel.threads;
   share(parallel, static_cast<int64_t>(weights.size()) * panels, worth, [&](int64_t task) {
-    pack_panel(scans[task / panels], weights[task / panels], task % panels);
+    pack_panel(scans[task / panels], weights[task / panels], task % panels, task % panels);
   });
   for (Weights<T>& w : weights) w.packed = true;
 }

@@ -65,12 +65,15 @@ class Panels {
   // From here on K rows, no more than at first.
   void resize(int64_t K) { K_ = K; }
 
-  void fill(const Matrix<T>& w, int64_t panel) {
+  void fill(const Matrix<T>& w, int64_t panel) { fill(w, panel, panel); }
+  // In the place of another one, which is as wide or wider.
+  void fill(const Matrix<T>& w, int64_t panel, int64_t place) {
     const int64_t columns = width(panel) * kLanes<T>, first = first_column(panel);
     const int64_t real = std::min(columns, H_ - first);
-    T* to = memory_.get() + first * K_;
+    T* to = memory_.get() + first_column(place) * K_;
     const T* from = w.data + first * w.column;
-    if (w.column == 1) return fill_lines([&](int64_t k) { return w.data + k * w.row; }, panel);
+    if (w.column == 1)
+      return fill_lines([&](int64_t k) { return w.data + k * w.row; }, panel, place);
     for (int64_t j = 0; j < columns; j += kLanes<T>)
       fill_columns(from + j * w.column, w, std::min<int64_t>(kLanes<T>, real - j), to + j, columns);
   }
@@ -99,9 +102,13 @@ class Panels {
   // The same where row k begins at line(k).
   template <class Line>
   void fill_lines(Line line, int64_t panel) {
+    fill_lines(line, panel, panel);
+  }
+  template <class Line>
+  void fill_lines(Line line, int64_t panel, int64_t place) {
     const int64_t columns = width(panel) * kLanes<T>, first = first_column(panel);
     const int64_t real = std::min(columns, H_ - first);
-    T* to = memory_.get() + first * K_;
+    T* to = memory_.get() + first_column(place) * K_;
     for (int64_t k = 0; k < K_; ++k, to += columns) {
       const T* from = line(k) + first;
       int64_t j = 0;

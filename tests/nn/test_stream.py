@@ -157,7 +157,10 @@ def test_it_goes_on_from_the_h_n_of_a_sequence():
     assert distance(stream.state, h_n) <= allowed
 
 
-def test_one_row_may_come_without_the_batch():
+@pytest.mark.parametrize("kernels", [True, False], ids=["kernels", "none"])
+def test_one_row_may_come_without_the_batch(kernels, monkeypatch):
+    if not kernels:
+        monkeypatch.setattr(cpu, "problem", lambda: "there are none")
     rnn, x = small(), torch.randn(L, 3)
     single, batched = Stream(rnn), Stream(rnn)
     for x_t in x:
