@@ -13,6 +13,7 @@ namespace elman {
 namespace {
 
 constexpr int64_t kRowsOfStretch = 168;                // a panel of them stays in the nearest cache
+constexpr int64_t kFar = 3 << 20, kRowsIfFar = 256;    // bytes of W̄ and W̄x that come from far away
 constexpr int64_t kSharesBytes = 16 << 20;             // what the groups' own gradients may take
 constexpr int64_t kMostGroups = 16, kRowsOfGroup = 8;  // rows in a step
 constexpr int64_t kAllRowsOfGroup = 640;      // rows in all: below, summing up takes too long
@@ -39,7 +40,9 @@ template <class T, class Finish>
 Status derive_group(const std::vector<Gradients<T>>& asked, const Group& group,
                     std::vector<Weights<T>>& weights, const Parallel& parallel) {
   const int64_t L = group.time().L, N = group.time().N;
-  const int64_t steps = std::min(L, std::max<int64_t>(1, kRowsOfStretch / std::max<int64_t>(1, N)));
+  const int64_t bytes = asked[0].H * (asked[0].H + asked[0].K) * static_cast<int64_t>(sizeof(T));
+  const int64_t rows = bytes > kFar ? kRowsIfFar : kRowsOfStretch;
+  const int64_t steps = std::min(L, std::max<int64_t>(1, rows / std::max<int64_t>(1, N)));
   std::vector<Derivation<T>> parts;
   parts.reserve(asked.size());
   for (size_t k = 0; k < asked.size(); ++k) {
