@@ -1,8 +1,10 @@
 """README and its Chinese twin: every command and snippet does what the page says."""
 
+import csv
 import os
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +75,19 @@ def test_the_pages_name_the_number_of_terms():
     rows = (ROOT / "examples/data/terms_zh.csv").read_text(encoding="utf-8").splitlines()[1:]
     for page in PAGES:
         assert f" {len(rows) // 2} " in (ROOT / page).read_text(encoding="utf-8"), page
+
+
+def test_the_pages_tell_of_the_grid_as_it_was_measured():
+    with (ROOT / "benchmarks/results/grid.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    ratios = [float(row["ratio"]) for row in rows if row["ratio"]]
+    assert {row["instructions"] for row in rows} == {"AVX2"}
+    assert statistics.median(ratios) > 2
+    for page, words in zip(PAGES, ("of the {} ratios", "共 {} 个比值"), strict=True):
+        text = " ".join((ROOT / page).read_text(encoding="utf-8").split())
+        said = text.partition("grid.csv")[2][:300]
+        assert words.format(len(ratios)) in said
+        assert f" {min(ratios):.2f}" in said
 
 
 def test_the_reference_is_short_enough_to_read():
