@@ -323,8 +323,6 @@ Status recur(const std::vector<R>& scans, const std::vector<Time>& times, const 
     for (int64_t s = 0; s < times[k].L; ++s) some_rows.step(s, 0, panels, inside);
     keep_last_of(scans[k], some_rows);
   });
-  for (Weights<T>& w : weights)
-    if (!w.packed) w.packed = true;  // others may be reading it, where it is true already
   return Status::ok;
 }
 
