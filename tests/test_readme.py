@@ -1,6 +1,5 @@
 """README and its Chinese twin: every command and snippet does what the page says."""
 
-import csv
 import os
 import re
 import shutil
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from elman.bench import read_rows
 from tests.snippets import ROOT, bare, blocks, run
 
 PAGES = ("README.md", "README.zh-CN.md")
@@ -78,8 +78,7 @@ def test_the_pages_name_the_number_of_terms():
 
 
 def test_the_pages_tell_of_the_grid_as_it_was_measured():
-    with (ROOT / "benchmarks/results/grid.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_rows(ROOT / "benchmarks/results/grid.csv")
     ratios = [float(row["ratio"]) for row in rows if row["ratio"]]
     assert {row["instructions"] for row in rows} == {"AVX2"}
     assert statistics.median(ratios) > 2

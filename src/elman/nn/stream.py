@@ -59,10 +59,10 @@ class Stream:
         self._dtype, self._N = first.dtype, batch
         self._recurrent = len(self._layers) - (head is not None)
         self._shape, self._row = torch.Size((batch, first.shape[1])), first.shape[1]
-        self._like = first.new_empty(batch, last.shape[0])
-        self._likes = {self._shape: self._like}  # what y is like, for each shape of x
+        like = first.new_empty(batch, last.shape[0])
+        self._likes = {self._shape: like}  # what y is like, for each shape x may have
         if batch == 1:
-            self._likes[self._shape[1:]] = self._like[0]
+            self._likes[self._shape[1:]] = like[0]
         self._open()
 
     def _open(self) -> None:
@@ -150,7 +150,7 @@ class Stream:
         """The layers' states, (num_layers, N, H_out): a copy."""
         if self._handle is None:
             return torch.stack(self._states)
-        out = self._like.new_empty(self._state_shape())
+        out = self._layers[0][0].new_empty(self._state_shape())
         self._access(self._handle, out.data_ptr(), None)
         return out
 
@@ -172,7 +172,7 @@ class Stream:
 
     def reset(self) -> None:
         """Back to a state of zeros."""
-        self.state = self._like.new_zeros(self._state_shape())
+        self.state = self._layers[0][0].new_zeros(self._state_shape())
 
     def __getstate__(self) -> dict[str, Any]:
         kept = {k: v for k, v in vars(self).items() if k not in ("_handle", "_kernel", "_access")}
