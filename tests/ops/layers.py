@@ -98,3 +98,13 @@ LYING = {
     "shifted": lambda x: torch.cat((x.new_zeros(1), x.flatten()))[1:].view(x.shape),
     "one row for all": lambda x: x[:1].expand(x.shape),
 }
+
+
+def everything(rnn, x, h_0=None, bars=None):
+    """output, h_n, and the gradients of the input, h_0 and the weights."""
+    x = x.detach().requires_grad_()
+    h_0 = None if h_0 is None else h_0.detach().requires_grad_()
+    output, h_n = rnn(x, h_0)
+    bars = bars or (torch.ones_like(output), torch.ones_like(h_n))
+    leaves = [x, *([] if h_0 is None else [h_0]), *rnn.parameters()]
+    return [output.detach(), h_n.detach(), *torch.autograd.grad((output, h_n), leaves, bars)]
