@@ -66,9 +66,6 @@ struct Activate {
 
   void expect(const Rows& rows, const Part& part) const {
     if (scan.a.data != nullptr && scan.a.data != scan.out.data) fetch<0>(scan.a, rows, part);
-    if (scan.x.data != nullptr)  // of its K numbers as large a part
-      fetch<0>(scan.x, rows,
-               {part.t, part.live, scan.K * part.begin / scan.H, scan.K * part.end / scan.H});
     fetch<1>(scan.out, rows, part);
   }
 

@@ -123,12 +123,12 @@ class Loop {
     for (int64_t k = begin; k < end; ++k) {
       // there and back again: the panels last used are still at hand
       const int64_t panel = s % 2 == 0 ? k : end - 1 - (k - begin);
-      if (s + 1 < time_.L) expect(step_at(s + 1), panel);
+      const Coming coming = coming_after(s, panel);
       // of a single step, each in the place of the first: that is at hand
       const int64_t place = fills && time_.L == 1 ? begin : panel;
       if (fills) pack_panel(scan_, weights_, panel, place);
-      if (going > 0) rows(t, 0, going, panel, place, before, inside, false);
-      if (live > going) rows(t, going, live, panel, place, first, first_inside, true);
+      if (going > 0) rows(t, 0, going, panel, place, before, inside, false, coming);
+      if (live > going) rows(t, going, live, panel, place, first, first_inside, true, coming);
     }
     if constexpr (Finish::kByRow) {
       const int64_t from = weights_.weight.first_column(begin);
@@ -156,14 +156,33 @@ class Loop {
   }
 
  private:
-  // Asks for a panel's part of a step that comes next, but for a line the next panel asks for.
-  void expect(int64_t t, int64_t panel) const {
-    const auto edge = [&](int64_t k) {
-      return k == weights_.weight.count()
-                 ? scan_.H
-                 : weights_.weight.first_column(k) / kLine<T> * kLine<T>;
+  // The step that comes next: a panel's columns, and as large a part of x; each but for a line the
+  // next panel has. Nothing after the last step, and of a row by itself, which the processor reads
+  // ahead without being asked.
+  struct Coming {
+    Part columns, of_x;
+  };
+  Coming coming_after(int64_t s, int64_t panel) const {
+    if (s + 1 == time_.L || rows_.count == 1) return {};
+    const int64_t t = step_at(s + 1), live = rows_.live(time_, t);
+    const int64_t panels = weights_.weight.count(), K = weights_.x_weight.K();
+    const auto line = [&](int64_t j) { return j / kLine<T> * kLine<T>; };
+    const auto column = [&](int64_t k) {
+      return k == panels ? scan_.H : line(weights_.weight.first_column(k));
     };
-    finish_.expect(rows_, {t, rows_.live(time_, t), edge(panel), edge(panel + 1)});
+    const auto place = [&](int64_t k) { return k == panels ? K : line(K * k / panels); };
+    return {{t, live, column(panel), column(panel + 1)}, {t, live, place(panel), place(panel + 1)}};
+  }
+
+  // Asks for what comes of n rows, from the i-th on.
+  void expect(const Coming& coming, int64_t i, int64_t n) const {
+    const Rows rows{rows_.row(i), rows_.skip, n};
+    const auto of = [&](Part part) {
+      part.live = std::min(n, part.live - i);
+      return part;
+    };
+    fetch<0>(input_of(scan_), rows, of(coming.of_x));
+    finish_.expect(rows, of(coming.columns));
   }
 
   void scale(int64_t t, int64_t begin, int64_t end, const Lines<const T>& states,
@@ -180,7 +199,8 @@ class Loop {
   // The tiles of one panel, which lies in some panel's place: rows begin to end, told from zero
   // where `inside` is absent.
   void rows(int64_t t, int64_t begin, int64_t end, int64_t panel, int64_t place,
-            const Lines<const T>& before, const Lines<const T>& inside, bool begins) const {
+            const Lines<const T>& before, const Lines<const T>& inside, bool begins,
+            const Coming& coming) const {
     alignas(64) T sums[kTile];
     const Panels<T>&M = weights_.weight, &Wx = weights_.x_weight;
     const Sequence<const T>& input = input_of(scan_);
@@ -189,23 +209,27 @@ class Loop {
     const int64_t count = end - begin, tallest = cut_.tallest;  // divided seldom: that is slow
     const int64_t tiles = count <= tallest ? 1 : (count + tallest - 1) / tallest;
     const int64_t least = tiles == 1 ? count : count / tiles, longer = count - tiles * least;
+    const Tile<T> shorter_one = tile_for<T>(cut_, least, width),
+                  longer_one = longer > 0 ? tile_for<T>(cut_, least + 1, width) : shorter_one;
     for (int64_t k = 0, i = begin; k < tiles; ++k) {
       const int n = static_cast<int>(least + (k < longer));
       const int64_t r = rows_.row(i);
-      bool some = false;
-      const auto multiply = [&](const T* first, int64_t apart, const Panels<T>& W,
-                                const Matrix<T>& lying) {
-        if (weights_.direct)
-          multiply_by_columns(first, rows_.skip * apart, n, W, lying, panel, sums, some);
-        else
-          tile_for<T>(cut_, n, width)(first, rows_.skip * apart, 1, W.data(place), W.K(), sums,
-                                      some);
-        some = true;
-      };
-      if (x != nullptr) multiply(x + r * input.row, input.row, Wx, input_weight_of(scan_));
+      if (coming.columns.live > i) expect(coming, i, n);
+      Term<T> of_x{}, of_h{};
+      if (x != nullptr) of_x = {x + r * input.row, rows_.skip * input.row, Wx.data(place), Wx.K()};
       if (inside.data != nullptr)
-        multiply(inside.data + r * inside.row, inside.row, M, scan_.weight);
-      if (!some) std::fill(sums, sums + n * width * kLanes<T>, T(0));
+        of_h = {inside.data + r * inside.row, rows_.skip * inside.row, M.data(place), M.K()};
+      if (!weights_.direct)
+        (k < longer ? longer_one : shorter_one)(of_x, of_h, sums);
+      else {
+        if (x != nullptr)
+          multiply_by_columns(of_x.rows, of_x.apart, n, Wx, input_weight_of(scan_), panel, sums,
+                              false);
+        if (inside.data != nullptr)
+          multiply_by_columns(of_h.rows, of_h.apart, n, M, scan_.weight, panel, sums, x != nullptr);
+        if (x == nullptr && inside.data == nullptr)
+          std::fill(sums, sums + n * width * kLanes<T>, T(0));
+      }
       finish_({t, r, rows_.skip, n, M.first_column(panel), width, sums, before, begins});
       i += n;
     }

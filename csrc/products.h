@@ -32,8 +32,8 @@ void multiply_rows(const Lines<const T>& rows, const Panels<T>& W, int64_t first
   for (int64_t panel = first; panel < last; ++panel)
     for (int64_t i = begin; i < end; i += cut.tallest) {
       const int n = static_cast<int>(std::min<int64_t>(cut.tallest, end - i));
-      tile_for<T>(cut, n, W.width(panel))(rows.data + i * rows.row, rows.row, 1, W.data(panel),
-                                          W.K(), sums, false);
+      tile_for<T>(cut, n, W.width(panel))(
+          {rows.data + i * rows.row, rows.row, W.data(panel), W.K()}, {}, sums);
       keep_sums(sums, n, W, panel, i, to, add);
     }
 }
@@ -109,8 +109,8 @@ void add_outer(const Lines<const T>& rows, const Panels<T>& W, int64_t panel, in
     const int n = static_cast<int>(std::min<int64_t>(kManyRows.tallest, end - j));
     // `to` may be large and far away: it comes while the sums are made
     for (int i = 0; i < n; ++i) fetch_row<1>(to + (j + i) * W.H(), first, last);
-    tile_for<T>(kManyRows, n, W.width(panel))(rows.data + j, 1, rows.row, W.data(panel), W.K(),
-                                              sums, false);
+    kTiles<T, kManyRows, true>.of[n - 1][W.width(panel) - 1](
+        {rows.data + j, rows.row, W.data(panel), W.K()}, {}, sums);
     keep_sums(sums, n, W, panel, j, [&](int64_t i) { return to + i * W.H(); }, add);
   }
 }

@@ -100,10 +100,9 @@ class StreamOf {
       const int width = layer.x_weight.width(panel);
       for (int64_t r = 0; r < N_; r += cut_.tallest) {
         const int n = static_cast<int>(std::min<int64_t>(cut_.tallest, N_ - r));
-        const Tile<T> tile = tile_for<T>(cut_, n, width);
-        tile(x + r * K, K, 1, layer.x_weight.data(panel), K, sums, false);
-        if (layer.recurrent)
-          tile(layer.before.get() + r * H, H, 1, layer.weight.data(panel), H, sums, true);
+        const Term<T> of_x{x + r * K, K, layer.x_weight.data(panel), K};
+        const Term<T> of_h{layer.before.get() + r * H, H, layer.weight.data(panel), H};
+        tile_for<T>(cut_, n, width)(of_x, layer.recurrent ? of_h : Term<T>{}, sums);
         const Product<T> product{0,     r,    1,  n,    layer.x_weight.first_column(panel),
                                  width, sums, {}, false};
         each_vector(product, H, [&](int64_t j, int64_t m) {

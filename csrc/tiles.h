@@ -124,40 +124,54 @@ class Panels {
   Buffer<T> memory_;
 };
 
-// sums (R, width) += rows (R, K) × panel (K, width); the number in row r and place k of `rows` is
-// rows[r * stride + k * along]
-template <class T, int R, int V, int C>
-void tile(const T* rows, int64_t stride, int64_t along, const T* panel, int64_t K, T* sums,
-          bool add) {
+// What a tile's sums have of one product, rows (R, K) × panel (K, width): the numbers of a row lie
+// side by side and rows `apart`; or, kAcross, the rows side by side and a row's numbers `apart`.
+template <class T>
+struct Term {
+  const T* rows;
+  int64_t apart;
+  const T* panel;
+  int64_t K;
+};
+
+// sums (R, width) = first + second
+template <class T, int R, int V, int C, bool kAcross>
+void tile(const Term<T>& first, const Term<T>& second, T* sums) {
   constexpr int lanes = kLanes<T>;
-  Vec<T> s[C][R][V];
+  Vec<T> s[C][R][V] = {};
+  const auto add = [&](const Term<T>& term) ELMAN_INLINE {
+    const T *rows = term.rows, *panel = term.panel;
+    const int64_t row = kAcross ? 1 : term.apart, along = kAcross ? term.apart : 1;
+    const auto multiply = [&](Vec<T>(&to)[R][V]) ELMAN_INLINE {
+      Vec<T> line[V];
 #pragma GCC unroll 8
-  for (int r = 0; r < R; ++r)
+      for (int v = 0; v < V; ++v) {
+        line[v] = load(panel + v * lanes);
+        if constexpr (R > 1) in_register(line[v]);  // read once, not for every row
+      }
 #pragma GCC unroll 8
-    for (int v = 0; v < V; ++v) {
-      s[0][r][v] = add ? load(sums + (r * V + v) * lanes) : Vec<T>{};
+      for (int r = 0; r < R; ++r) {
+        const Vec<T> factor = all(rows[r * row]);
+#pragma GCC unroll 8
+        for (int v = 0; v < V; ++v) to[r][v] += factor * line[v];
+      }
+      panel += V * lanes;
+      rows += along;
+    };
+    const T* const end = panel + term.K * V * lanes;
+    if constexpr (C == 1) {
 #pragma GCC unroll 4
-      for (int c = 1; c < C; ++c) s[c][r][v] = Vec<T>{};
-    }
-  const auto multiply = [&](Vec<T>(&to)[R][V], const T* x, const T* w) {
-    Vec<T> line[V];
-#pragma GCC unroll 8
-    for (int v = 0; v < V; ++v) {
-      line[v] = load(w + v * lanes);
-      if constexpr (R > 1) in_register(line[v]);  // read once, not for every row
-    }
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) {
-      const Vec<T> factor = all(x[r * stride]);
-#pragma GCC unroll 8
-      for (int v = 0; v < V; ++v) to[r][v] += factor * line[v];
+      while (panel != end) multiply(s[0]);
+    } else {
+      const T* const whole = panel + term.K / C * C * V * lanes;
+      while (panel != whole)
+#pragma GCC unroll 4
+        for (int c = 0; c < C; ++c) multiply(s[c]);
+      while (panel != end) multiply(s[0]);
     }
   };
-  int64_t k = 0;
-  for (; k + C <= K; k += C, panel += C * V * lanes, rows += C * along)
-#pragma GCC unroll 4
-    for (int c = 0; c < C; ++c) multiply(s[c], rows + c * along, panel + c * V * lanes);
-  for (; k < K; ++k, panel += V * lanes, rows += along) multiply(s[0], rows, panel);
+  add(first);
+  add(second);
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
@@ -223,28 +237,28 @@ bool too_few(int64_t rows, const Matrix<T>& W, int64_t K) {
 }
 
 template <class T>
-using Tile = void (*)(const T*, int64_t, int64_t, const T*, int64_t, T*, bool);
+using Tile = void (*)(const Term<T>&, const Term<T>&, T*);
 
 // The tiles of every height and width of a cut.
 template <class T>
 struct Tiles {
   Tile<T> of[8][8];  // null beyond the cut's
 };
-template <class T, const Cut& cut, int R, int... V>
+template <class T, const Cut& cut, bool kAcross, int R, int... V>
 constexpr void tiles_of_height(Tiles<T>& to, std::integer_sequence<int, V...>) {
-  ((to.of[R][V] = tile<T, R + 1, V + 1, cut.chains(V + 1)>), ...);
+  ((to.of[R][V] = tile<T, R + 1, V + 1, cut.chains(V + 1), kAcross>), ...);
 }
-template <class T, const Cut& cut, int... R>
+template <class T, const Cut& cut, bool kAcross, int... R>
 constexpr Tiles<T> tiles_of(std::integer_sequence<int, R...>) {
   Tiles<T> to{};
-  (tiles_of_height<T, cut, R>(to, std::make_integer_sequence<int, cut.widest>{}), ...);
+  (tiles_of_height<T, cut, kAcross, R>(to, std::make_integer_sequence<int, cut.widest>{}), ...);
   return to;
 }
-template <class T, const Cut& cut>
-constexpr Tiles<T> kTiles = tiles_of<T, cut>(std::make_integer_sequence<int, cut.tallest>{});
+template <class T, const Cut& cut, bool kAcross = false>
+constexpr Tiles<T> kTiles = tiles_of<T, cut, kAcross>(std::make_integer_sequence<int, cut.tallest>{});
 
 template <class T>
-inline Tile<T> tile_for(const Cut& cut, int rows, int width) {
+inline Tile<T> tile_for(const Cut& cut, int64_t rows, int width) {
   const Tiles<T>& tiles = cut.tallest == kOneRow.tallest    ? kTiles<T, kOneRow>
                           : cut.tallest == kFewRows.tallest ? kTiles<T, kFewRows>
                                                             : kTiles<T, kManyRows>;
