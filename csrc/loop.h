@@ -201,37 +201,33 @@ class Loop {
   void rows(int64_t t, int64_t begin, int64_t end, int64_t panel, int64_t place,
             const Lines<const T>& before, const Lines<const T>& inside, bool begins,
             const Coming& coming) const {
-    alignas(64) T sums[kTile];
+    alignas(64) T sums[kBlock<T>];
     const Panels<T>&M = weights_.weight, &Wx = weights_.x_weight;
     const Sequence<const T>& input = input_of(scan_);
     const T* x = step_of(input, t);
     const int width = M.width(panel);
-    const int64_t count = end - begin, tallest = cut_.tallest;  // divided seldom: that is slow
-    const int64_t tiles = count <= tallest ? 1 : (count + tallest - 1) / tallest;
-    const int64_t least = tiles == 1 ? count : count / tiles, longer = count - tiles * least;
-    const Tile<T> shorter_one = tile_for<T>(cut_, least, width),
-                  longer_one = longer > 0 ? tile_for<T>(cut_, least + 1, width) : shorter_one;
-    for (int64_t k = 0, i = begin; k < tiles; ++k) {
-      const int n = static_cast<int>(least + (k < longer));
-      const int64_t r = rows_.row(i);
-      if (coming.columns.live > i) expect(coming, i, n);
-      Term<T> of_x{}, of_h{};
-      if (x != nullptr) of_x = {x + r * input.row, rows_.skip * input.row, Wx.data(place), Wx.K()};
-      if (inside.data != nullptr)
-        of_h = {inside.data + r * inside.row, rows_.skip * inside.row, M.data(place), M.K()};
-      if (!weights_.direct)
-        (k < longer ? longer_one : shorter_one)(of_x, of_h, sums);
-      else {
+    const int64_t tallest = cut_.tallest(width);
+    for (int64_t block = begin; block < end; block += kRowsAtOnce) {
+      const int64_t count = std::min(kRowsAtOnce, end - block);
+      each_tile(count, tallest, [&](int64_t i, int n) ELMAN_INLINE {
+        const int64_t r = rows_.row(block + i);
+        T* const to = sums + i * width * kLanes<T>;
+        if (coming.columns.live > block + i) expect(coming, block + i, n);
+        Term<T> of_x{}, of_h{};
         if (x != nullptr)
-          multiply_by_columns(of_x.rows, of_x.apart, n, Wx, input_weight_of(scan_), panel, sums,
+          of_x = {x + r * input.row, rows_.skip * input.row, Wx.data(place), Wx.K()};
+        if (inside.data != nullptr)
+          of_h = {inside.data + r * inside.row, rows_.skip * inside.row, M.data(place), M.K()};
+        if (!weights_.direct) return tile_for<T>(cut_, n, width)(of_x, of_h, to);
+        if (x != nullptr)
+          multiply_by_columns(of_x.rows, of_x.apart, n, Wx, input_weight_of(scan_), panel, to,
                               false);
         if (inside.data != nullptr)
-          multiply_by_columns(of_h.rows, of_h.apart, n, M, scan_.weight, panel, sums, x != nullptr);
-        if (x == nullptr && inside.data == nullptr)
-          std::fill(sums, sums + n * width * kLanes<T>, T(0));
-      }
-      finish_({t, r, rows_.skip, n, M.first_column(panel), width, sums, before, begins});
-      i += n;
+          multiply_by_columns(of_h.rows, of_h.apart, n, M, scan_.weight, panel, to, x != nullptr);
+        if (x == nullptr && inside.data == nullptr) std::fill(to, to + n * width * kLanes<T>, T(0));
+      });
+      finish_({t, rows_.row(block), rows_.skip, static_cast<int>(count), M.first_column(panel),
+               width, sums, before, begins});
     }
   }
 

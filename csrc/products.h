@@ -27,15 +27,17 @@ inline void keep_sums(const T* sums, int rows, const Panels<T>& W, int64_t panel
 template <class T, class To>
 void multiply_rows(const Lines<const T>& rows, const Panels<T>& W, int64_t first, int64_t last,
                    int64_t begin, int64_t end, To to, bool add) {
-  alignas(64) T sums[kTile];
+  alignas(64) T sums[kTile<T>];
   const Cut cut = cut_of(W.widest());
-  for (int64_t panel = first; panel < last; ++panel)
-    for (int64_t i = begin; i < end; i += cut.tallest) {
-      const int n = static_cast<int>(std::min<int64_t>(cut.tallest, end - i));
-      tile_for<T>(cut, n, W.width(panel))(
-          {rows.data + i * rows.row, rows.row, W.data(panel), W.K()}, {}, sums);
+  for (int64_t panel = first; panel < last; ++panel) {
+    const int width = W.width(panel);
+    each_tile(end - begin, cut.tallest(width), [&](int64_t k, int n) {
+      const int64_t i = begin + k;
+      tile_for<T>(cut, n, width)({rows.data + i * rows.row, rows.row, W.data(panel), W.K()}, {},
+                                 sums);
       keep_sums(sums, n, W, panel, i, to, add);
-    }
+    });
+  }
 }
 
 // Rows that lie evenly: `count` of them, from step t and row r on.
@@ -77,12 +79,11 @@ void multiply(const Sequence<const T>& from, const Matrix<T>& weight, Panels<T>&
     const Lines<const T> rows{begin, run.along_time ? from.step : from.row};
     const auto place = [&](int64_t i) { return out + i * apart; };
     if (!direct) return multiply_rows<T>(rows, W, first, last, 0, run.count, place, false);
-    alignas(64) T sums[kTile];
-    for (int64_t i = 0; i < run.count; i += kManyRows.tallest) {
-      const int n = static_cast<int>(std::min<int64_t>(kManyRows.tallest, run.count - i));
+    alignas(64) T sums[kTile<T>];
+    each_tile(run.count, kManyRows.tallest(W.widest()), [&](int64_t i, int n) {
       multiply_by_columns(begin + i * rows.row, rows.row, n, W, weight, first, sums, false);
       keep_sums(sums, n, W, first, i, place, false);
-    }
+    });
   };
   const double work = static_cast<double>(rows * W.K()) * static_cast<double>(W.H());
   const bool worth = work > kWorth * parallel.threads;
@@ -102,17 +103,18 @@ void multiply(const Sequence<const T>& from, const Matrix<T>& weight, Panels<T>&
 template <class T>
 void add_outer(const Lines<const T>& rows, const Panels<T>& W, int64_t panel, int64_t begin,
                int64_t end, T* to, bool add) {
-  alignas(64) T sums[kTile];
+  alignas(64) T sums[kTile<T>];
   const int64_t first = W.first_column(panel);
   const int64_t last = std::min(W.H(), first + W.width(panel) * kLanes<T>);
-  for (int64_t j = begin; j < end; j += kManyRows.tallest) {
-    const int n = static_cast<int>(std::min<int64_t>(kManyRows.tallest, end - j));
+  const int width = W.width(panel);
+  each_tile(end - begin, kManyRows.tallest(width), [&](int64_t k, int n) {
+    const int64_t j = begin + k;
     // `to` may be large and far away: it comes while the sums are made
     for (int i = 0; i < n; ++i) fetch_row<1>(to + (j + i) * W.H(), first, last);
-    kTiles<T, kManyRows, true>.of[n - 1][W.width(panel) - 1](
+    kTiles<T, kManyRows, true>.of[n - 1][width - 1](
         {rows.data + j, rows.row, W.data(panel), W.K()}, {}, sums);
     keep_sums(sums, n, W, panel, j, [&](int64_t i) { return to + i * W.H(); }, add);
-  }
+  });
 }
 
 // J columns of u, from u on, times V vectors of each w_k, from column i on; a single vector may have

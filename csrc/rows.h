@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
+#include "cache.h"
 #include "scan.h"
-#include "scratch.h"
 #include "simd.h"
 
 namespace elman {
@@ -121,17 +121,7 @@ struct Part {
   int64_t t, live, begin, end;
 };
 
-// Asks for the numbers begin to end of a row, whole lines of the cache, before they are read or, with
-// `kWrite`, written. To GCC that alone is no effect, and it would leave out whole functions that do
-// nothing else: a statement that must stay keeps them.
-template <int kWrite, class T>
-inline void fetch_row(const T* row, int64_t begin, int64_t end) {
-  for (int64_t j = begin / kLine<T> * kLine<T>; j < end; j += kLine<T>)
-    __builtin_prefetch(row + j, kWrite);
-  __asm__ volatile("");
-}
-
-// The same for every row of a part.
+// Asks for every row of a part.
 template <int kWrite, class T>
 void fetch(const Sequence<T>& s, const Rows& rows, const Part& part) {
   const T* step = step_of(s, part.t);

@@ -24,7 +24,8 @@ void keep_initial(const Scan<T>& scan, int64_t N) {
 
 // With so few rows a step, the product with x is made apart from the scan, unless all weights
 // together stay in the nearest cache, or in the next.
-constexpr int64_t kMany = 64, kNearby = 36 << 10, kAtHand = 1 << 20;  // rows; bytes
+constexpr int64_t kSome = kManyRows.tallest(kManyRows.widest), kMany = 64;  // rows
+constexpr int64_t kNearby = 36 << 10, kAtHand = 1 << 20;                    // bytes
 
 // Whether all rows together are too few to be worth panels, and M can be read where it lies.
 template <class T>
@@ -68,7 +69,7 @@ Status scan_with(const Scan<T>* asked, int64_t count, const Time& time, const Pa
   std::vector<Scan<T>> scans(asked, asked + count);
   int64_t K = scans[0].x.data == nullptr ? 0 : scans[0].K;
   const int64_t bytes = (K + scans[0].H) * scans[0].H * static_cast<int64_t>(sizeof(T));
-  const int64_t enough = bytes <= kNearby ? 1 : bytes <= kAtHand ? kManyRows.tallest : kMany;
+  const int64_t enough = bytes <= kNearby ? 1 : bytes <= kAtHand ? kSome : kMany;
   if (K > 0 && scans[0].a.data == nullptr && time.L > 1 && time.N < enough) {
     for (Scan<T>& scan : scans) {
       const Status status = multiply_input(scan, time, parallel);

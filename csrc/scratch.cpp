@@ -2,6 +2,8 @@
 
 #include <cstdlib>
 
+#include "cache.h"
+
 namespace elman {
 namespace {
 

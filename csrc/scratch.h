@@ -8,10 +8,6 @@
 
 namespace elman {
 
-constexpr int64_t kLineBytes = 64;  // of the cache
-template <class T>
-constexpr int64_t kLine = kLineBytes / static_cast<int64_t>(sizeof(T));  // numbers
-
 // At least so many bytes, at the start of a line of the cache; null where there are none.
 void* take_scratch(size_t bytes);
 void give_scratch(void* memory, size_t bytes);

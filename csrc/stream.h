@@ -94,12 +94,11 @@ class StreamOf {
 
   // to = f(x Wx + h W + b); without a recurrence, x Wx + b
   void multiply(const Layer& layer, const T* x, int64_t K, T* to) const {
-    alignas(64) T sums[kTile];
+    alignas(64) T sums[kTile<T>];
     const int64_t H = layer.x_weight.H();
     for (int64_t panel = 0; panel < layer.x_weight.count(); ++panel) {
       const int width = layer.x_weight.width(panel);
-      for (int64_t r = 0; r < N_; r += cut_.tallest) {
-        const int n = static_cast<int>(std::min<int64_t>(cut_.tallest, N_ - r));
+      each_tile(N_, cut_.tallest(width), [&](int64_t r, int n) {
         const Term<T> of_x{x + r * K, K, layer.x_weight.data(panel), K};
         const Term<T> of_h{layer.before.get() + r * H, H, layer.weight.data(panel), H};
         tile_for<T>(cut_, n, width)(of_x, layer.recurrent ? of_h : Term<T>{}, sums);
@@ -111,7 +110,7 @@ class StreamOf {
             store(to + (r + i) * H + j, layer.recurrent ? f_.template value<T>(z) : z, m);
           };
         });
-      }
+      });
     }
   }
 

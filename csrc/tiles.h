@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "cache.h"
 #include "scan.h"
 #include "scratch.h"
 #include "simd.h"
@@ -18,18 +19,37 @@ namespace {
 
 // How tiles are cut. An addition to a sum waits for the one before, so that many sums have to be
 // under way at a time: where rows are few panels are wider, and in narrow ones a sum has parts.
+constexpr bool kRoomy = kRegisters == 32;
+constexpr int kSums = kRoomy ? 24 : 12;  // vectors of sums that registers hold, with some to spare
 struct Cut {
-  int tallest;  // rows of a tile
-  int widest;   // vectors of a panel
-  int sums;     // vectors of sums under way for each row, as far as 4 parts of a sum give them
+  int most;    // rows of a tile
+  int widest;  // vectors of a panel
+  int sums;    // vectors of sums under way for each row, as far as 4 parts of a sum give them
   constexpr int chains(int width) const {
     return std::min(4, std::max(1, sums / width));  // parts of a sum
   }
+  constexpr int tallest(int width) const { return std::min(most, std::max(1, kSums / width)); }
 };
-constexpr bool kRoomy = kRegisters == 32;
 constexpr Cut kOneRow{1, kRoomy ? 4 : 8, kRoomy ? 16 : 14}, kFewRows{3, 4, kRoomy ? 8 : 4},
-    kManyRows{kRoomy ? 8 : 4, 3, 3};
-constexpr int kTile = 8 * 4 * (64 / 4);  // numbers of a tile, at most
+    kManyRows{8, 3, 3};
+// Numbers of a tile, at most; and of the sums of so many rows and a panel, that are taken on together.
+constexpr int64_t kRowsAtOnce = 32;
+template <class T>
+constexpr int64_t kTile = kSums * kLanes<T>;
+template <class T>
+constexpr int64_t kBlock = kRowsAtOnce * kManyRows.widest * kLanes<T>;
+
+// body(i, n) for tiles of n rows, from the i-th on: `count` rows, shared out evenly.
+template <class Body>
+ELMAN_INLINE inline void each_tile(int64_t count, int64_t tallest, Body body) {
+  const int64_t tiles = count <= tallest ? 1 : (count + tallest - 1) / tallest;  // division is slow
+  const int64_t least = tiles == 1 ? count : count / tiles, longer = count - tiles * least;
+  for (int64_t k = 0, i = 0; i < count; ++k) {
+    const int n = static_cast<int>(least + (k < longer));
+    body(i, n);
+    i += n;
+  }
+}
 
 // Told from the whole batch, so that it does not depend on how rows are shared out.
 constexpr Cut cut_for(int64_t N) { return N == 1 ? kOneRow : N <= 3 ? kFewRows : kManyRows; }
@@ -109,7 +129,9 @@ class Panels {
     const int64_t columns = width(panel) * kLanes<T>, first = first_column(panel);
     const int64_t real = std::min(columns, H_ - first);
     T* to = memory_.get() + first_column(place) * K_;
+    constexpr int64_t kAhead = 16;  // lines may lie far apart: each is asked for before its turn
     for (int64_t k = 0; k < K_; ++k, to += columns) {
+      if (k + kAhead < K_) fetch_row<0>(line(k + kAhead), first, first + real);
       const T* from = line(k) + first;
       int64_t j = 0;
       for (; j + kLanes<T> <= real; j += kLanes<T>) store(to + j, load(from + j));
@@ -244,9 +266,14 @@ template <class T>
 struct Tiles {
   Tile<T> of[8][8];  // null beyond the cut's
 };
+template <class T, const Cut& cut, bool kAcross, int R, int V>
+constexpr Tile<T> tile_of() {
+  if constexpr (R <= cut.tallest(V)) return tile<T, R, V, cut.chains(V), kAcross>;
+  return nullptr;
+}
 template <class T, const Cut& cut, bool kAcross, int R, int... V>
 constexpr void tiles_of_height(Tiles<T>& to, std::integer_sequence<int, V...>) {
-  ((to.of[R][V] = tile<T, R + 1, V + 1, cut.chains(V + 1), kAcross>), ...);
+  ((to.of[R][V] = tile_of<T, cut, kAcross, R + 1, V + 1>()), ...);
 }
 template <class T, const Cut& cut, bool kAcross, int... R>
 constexpr Tiles<T> tiles_of(std::integer_sequence<int, R...>) {
@@ -255,13 +282,13 @@ constexpr Tiles<T> tiles_of(std::integer_sequence<int, R...>) {
   return to;
 }
 template <class T, const Cut& cut, bool kAcross = false>
-constexpr Tiles<T> kTiles = tiles_of<T, cut, kAcross>(std::make_integer_sequence<int, cut.tallest>{});
+constexpr Tiles<T> kTiles = tiles_of<T, cut, kAcross>(std::make_integer_sequence<int, cut.most>{});
 
 template <class T>
 inline Tile<T> tile_for(const Cut& cut, int64_t rows, int width) {
-  const Tiles<T>& tiles = cut.tallest == kOneRow.tallest    ? kTiles<T, kOneRow>
-                          : cut.tallest == kFewRows.tallest ? kTiles<T, kFewRows>
-                                                            : kTiles<T, kManyRows>;
+  const Tiles<T>& tiles = cut.most == kOneRow.most    ? kTiles<T, kOneRow>
+                          : cut.most == kFewRows.most ? kTiles<T, kFewRows>
+                                                      : kTiles<T, kManyRows>;
   return tiles.of[rows - 1][width - 1];
 }
 
