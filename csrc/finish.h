@@ -61,6 +61,7 @@ template <class T, class F>
 struct Activate {
   explicit Activate(const Scan<T>& of) : scan(of), f(of.f) {}
   static constexpr bool kByRow = false;  // or, when all its sums are there, completes each row
+  static constexpr bool kReadsMuch = false;  // besides what its sums are made of
   const Scan<T>& scan;
   const F f;
 
@@ -181,7 +182,7 @@ struct Gate : Activate<T, F> {
 template <class T>
 struct Combine {
   explicit Combine(const LinearScan<T>& of) : scan(of) {}
-  static constexpr bool kByRow = false;
+  static constexpr bool kByRow = false, kReadsMuch = true;
   const LinearScan<T>& scan;
 
   void expect(const Rows& rows, const Part& part) const {
@@ -211,7 +212,7 @@ struct Combine {
 template <class T, class F>
 struct Back {
   explicit Back(const Backward<T>& of) : scan(of), f(of.f) {}
-  static constexpr bool kByRow = false;
+  static constexpr bool kByRow = false, kReadsMuch = true;
   const Backward<T>& scan;
   const F f;
 

@@ -157,13 +157,13 @@ class Loop {
 
  private:
   // The step that comes next: a panel's columns, and as large a part of x; each but for a line the
-  // next panel has. Nothing after the last step, and of a row by itself, which the processor reads
-  // ahead without being asked.
+  // next panel has. Nothing after the last step; nor of a row by itself, unless much is read: few
+  // sequences the processor follows unasked.
   struct Coming {
     Part columns, of_x;
   };
   Coming coming_after(int64_t s, int64_t panel) const {
-    if (s + 1 == time_.L || rows_.count == 1) return {};
+    if (s + 1 == time_.L || (rows_.count == 1 && !Finish::kReadsMuch)) return {};
     const int64_t t = step_at(s + 1), live = rows_.live(time_, t);
     const int64_t panels = weights_.weight.count(), K = weights_.x_weight.K();
     const auto line = [&](int64_t j) { return j / kLine<T> * kLine<T>; };
