@@ -43,6 +43,24 @@ def test_the_library_depends_on_torchs_stable_interface_alone():
     assert not {n for n in names if re.match(r"_?_?Py[A-Z_]", n)}
 
 
+@pytest.mark.skipif(cpu.problem() is not None, reason=str(cpu.problem()))
+@pytest.mark.skipif(shutil.which("objdump") is None, reason="no objdump is here to read the code")
+def test_the_loops_ask_for_what_comes_next():
+    # GCC takes a function that does nothing but prefetch for one without effect, and once left out
+    # every such call: nothing failed, and all was slower
+    code = subprocess.run(["objdump", "-d", "-C", cpu._PLACE], capture_output=True, text=True)
+    assert code.returncode == 0, code.stderr
+    asking, function = set(), ""
+    for line in code.stdout.splitlines():
+        if line.endswith(">:"):
+            function = line
+        elif re.search(r"\t(prefetch|prfm)", line):
+            asking.add(function)
+    for T, kind in (("float", "Scan"), ("float", "LinearScan"), ("double", "Backward")):
+        loops = [name for name in asking if f"Loop<{T}, elman::{kind}<{T}>" in name]
+        assert loops, f"the loops of {kind}<{T}> ask for nothing"
+
+
 @pytest.mark.skipif(not (ROOT / "csrc").exists(), reason="the source is not here")
 def test_the_source_includes_only_torchs_stable_headers():
     including = {}
