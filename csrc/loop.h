@@ -109,16 +109,12 @@ class Loop {
     const int64_t before_now =
         s == 0 ? rows_.below(scan_.resumed) : rows_.live(time_, step_at(s - 1));
     const int64_t going = std::min(live, before_now);
-    const Lines<const T>& first = scan_.initial;
     Lines<const T> before = scan_.resume;
     if (s > 0) before = {step_of(scan_.out, step_at(s - 1)), scan_.out.row};
-    Lines<const T> inside = before, first_inside = first;
-    if (scratch != nullptr) {  // q ⊙ r ⊙ s_{t-1}
-      scale(t, 0, going, before, scratch);
-      if (first.data != nullptr) scale(t, going, live, first, scratch);
-      inside = first_inside = {scratch, scan_.H};
-      if (first.data == nullptr) first_inside.data = nullptr;
-    }
+    Stretch stretches[] = {{0, going, before, before, false},
+                           {going, live, scan_.initial, scan_.initial, true}};
+    for (Stretch& rows : stretches)
+      if (scratch != nullptr && rows.states.data != nullptr) scale(t, rows, scratch);
     const bool fills = s == 0 && !weights_.packed && !weights_.direct;
     for (int64_t k = begin; k < end; ++k) {
       // there and back again: the panels last used are still at hand
@@ -127,14 +123,15 @@ class Loop {
       // of a single step, each in the place of the first: that is at hand
       const int64_t place = fills && time_.L == 1 ? begin : panel;
       if (fills) pack_panel(scan_, weights_, panel, place);
-      if (going > 0) rows(t, 0, going, panel, place, before, inside, false, coming);
-      if (live > going) rows(t, going, live, panel, place, first, first_inside, true, coming);
+      for (const Stretch& rows : stretches)
+        if (rows.begin < rows.end) multiply(t, rows, panel, place, coming);
     }
     if constexpr (Finish::kByRow) {
       const int64_t from = weights_.weight.first_column(begin);
       const int64_t to = std::min(scan_.H, weights_.weight.first_column(end));
-      for (int64_t i = 0; i < live; ++i)
-        finish_.complete({t, rows_.row(i), from, to, i < going ? before : first, i >= going});
+      for (const Stretch& rows : stretches)
+        for (int64_t i = rows.begin; i < rows.end; ++i)
+          finish_.complete({t, rows_.row(i), from, to, rows.states, rows.begins});
     }
   }
 
@@ -156,6 +153,14 @@ class Loop {
   }
 
  private:
+  // Some rows of a step: the states they come from, and these as the product sees them; absent
+  // where they are zero. They are a row's first where it begins.
+  struct Stretch {
+    int64_t begin, end;
+    Lines<const T> states, inside;
+    bool begins;
+  };
+
   // The step that comes next: a panel's columns, and as large a part of x; each but for a line the
   // next panel has. Nothing after the last step; nor of a row by itself, unless much is read: few
   // sequences the processor follows unasked.
@@ -185,30 +190,30 @@ class Loop {
     finish_.expect(rows, of(coming.columns));
   }
 
-  void scale(int64_t t, int64_t begin, int64_t end, const Lines<const T>& states,
-             T* scratch) const {
+  // q ⊙ r ⊙ s_{t-1} inside.
+  void scale(int64_t t, Stretch& rows, T* scratch) const {
     const Inside<T> by = inside_of(scan_);
     const Across<T> q(by.q, t), left(by.r, t);
-    for (int64_t i = begin; i < end; ++i) {
+    for (int64_t i = rows.begin; i < rows.end; ++i) {
       const int64_t r = rows_.row(i);
-      scale_row(q.row(r), left.row(r), states.data + r * states.row, scan_.H,
+      scale_row(q.row(r), left.row(r), rows.states.data + r * rows.states.row, scan_.H,
                 scratch + r * scan_.H);
     }
+    rows.inside = {scratch, scan_.H};
   }
 
-  // The tiles of one panel, which lies in some panel's place: rows begin to end, told from zero
-  // where `inside` is absent.
-  void rows(int64_t t, int64_t begin, int64_t end, int64_t panel, int64_t place,
-            const Lines<const T>& before, const Lines<const T>& inside, bool begins,
-            const Coming& coming) const {
+  // The tiles of one panel, which lies in some panel's place.
+  void multiply(int64_t t, const Stretch& rows, int64_t panel, int64_t place,
+                const Coming& coming) const {
     alignas(64) T sums[kBlock<T>];
     const Panels<T>&M = weights_.weight, &Wx = weights_.x_weight;
     const Sequence<const T>& input = input_of(scan_);
+    const Lines<const T>& inside = rows.inside;
     const T* x = step_of(input, t);
     const int width = M.width(panel);
     const int64_t tallest = cut_.tallest(width);
-    for (int64_t block = begin; block < end; block += kRowsAtOnce) {
-      const int64_t count = std::min(kRowsAtOnce, end - block);
+    for (int64_t block = rows.begin; block < rows.end; block += kRowsAtOnce) {
+      const int64_t count = std::min(kRowsAtOnce, rows.end - block);
       each_tile(count, tallest, [&](int64_t i, int n) ELMAN_INLINE {
         const int64_t r = rows_.row(block + i);
         T* const to = sums + i * width * kLanes<T>;
@@ -227,7 +232,7 @@ class Loop {
         if (x == nullptr && inside.data == nullptr) std::fill(to, to + n * width * kLanes<T>, T(0));
       });
       finish_({t, rows_.row(block), rows_.skip, static_cast<int>(count), M.first_column(panel),
-               width, sums, before, begins});
+               width, sums, rows.states, rows.begins});
     }
   }
 
