@@ -22,13 +22,15 @@ namespace {
 constexpr bool kRoomy = kRegisters == 32;
 constexpr int kSums = kRoomy ? 24 : 12;  // vectors of sums that registers hold, with some to spare
 struct Cut {
-  int most;    // rows of a tile
+  int most;    // rows of a tile, if registers hold their sums
   int widest;  // vectors of a panel
   int sums;    // vectors of sums under way for each row, as far as 4 parts of a sum give them
   constexpr int chains(int width) const {
     return std::min(4, std::max(1, sums / width));  // parts of a sum
   }
-  constexpr int tallest(int width) const { return std::min(most, std::max(1, kSums / width)); }
+  constexpr int tallest(int width) const {
+    return std::min(most, std::max(1, kSums / (width * chains(width))));
+  }
 };
 constexpr Cut kOneRow{1, kRoomy ? 4 : 8, kRoomy ? 16 : 14}, kFewRows{3, 4, kRoomy ? 8 : 4},
     kManyRows{8, 3, 3};
