@@ -77,6 +77,14 @@ def test_the_pages_name_the_number_of_terms():
         assert f" {len(rows) // 2} " in (ROOT / page).read_text(encoding="utf-8"), page
 
 
+def test_the_pages_name_the_processor_of_the_chart():
+    rows = read_rows(ROOT / "benchmarks/results/cpu.csv")
+    (instructions,) = {row["instructions"] for row in rows}
+    for page, words in zip(PAGES, ("two cores with {}:", "两个带 {} 的核心："), strict=True):
+        text = " ".join((ROOT / page).read_text(encoding="utf-8").split())
+        assert words.format(instructions) in text
+
+
 def test_the_pages_tell_of_the_grid_as_it_was_measured():
     rows = read_rows(ROOT / "benchmarks/results/grid.csv")
     ratios = [float(row["ratio"]) for row in rows if row["ratio"]]
