@@ -111,9 +111,9 @@ class Loop {
     const int64_t going = std::min(live, before_now);
     Lines<const T> before = scan_.resume;
     if (s > 0) before = {step_of(scan_.out, step_at(s - 1)), scan_.out.row};
-    Stretch stretches[] = {{0, going, before, before, false},
-                           {going, live, scan_.initial, scan_.initial, true}};
-    for (Stretch& rows : stretches)
+    Band bands[] = {{0, going, before, before, false},
+                   {going, live, scan_.initial, scan_.initial, true}};
+    for (Band& rows : bands)
       if (scratch != nullptr && rows.states.data != nullptr) scale(t, rows, scratch);
     const bool fills = s == 0 && !weights_.packed && !weights_.direct;
     for (int64_t k = begin; k < end; ++k) {
@@ -123,13 +123,13 @@ class Loop {
       // of a single step, each in the place of the first: that is at hand
       const int64_t place = fills && time_.L == 1 ? begin : panel;
       if (fills) pack_panel(scan_, weights_, panel, place);
-      for (const Stretch& rows : stretches)
+      for (const Band& rows : bands)
         if (rows.begin < rows.end) multiply(t, rows, panel, place, coming);
     }
     if constexpr (Finish::kByRow) {
       const int64_t from = weights_.weight.first_column(begin);
       const int64_t to = std::min(scan_.H, weights_.weight.first_column(end));
-      for (const Stretch& rows : stretches)
+      for (const Band& rows : bands)
         for (int64_t i = rows.begin; i < rows.end; ++i)
           finish_.complete({t, rows_.row(i), from, to, rows.states, rows.begins});
     }
@@ -155,7 +155,7 @@ class Loop {
  private:
   // Some rows of a step: the states they come from, and these as the product sees them; absent
   // where they are zero. They are a row's first where it begins.
-  struct Stretch {
+  struct Band {
     int64_t begin, end;
     Lines<const T> states, inside;
     bool begins;
@@ -191,7 +191,7 @@ class Loop {
   }
 
   // q ⊙ r ⊙ s_{t-1} inside.
-  void scale(int64_t t, Stretch& rows, T* scratch) const {
+  void scale(int64_t t, Band& rows, T* scratch) const {
     const Inside<T> by = inside_of(scan_);
     const Across<T> q(by.q, t), left(by.r, t);
     for (int64_t i = rows.begin; i < rows.end; ++i) {
@@ -203,7 +203,7 @@ class Loop {
   }
 
   // The tiles of one panel, which lies in some panel's place.
-  void multiply(int64_t t, const Stretch& rows, int64_t panel, int64_t place,
+  void multiply(int64_t t, const Band& rows, int64_t panel, int64_t place,
                 const Coming& coming) const {
     alignas(64) T sums[kBlock<T>];
     const Panels<T>&M = weights_.weight, &Wx = weights_.x_weight;

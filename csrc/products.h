@@ -104,9 +104,9 @@ template <class T>
 void add_outer(const Lines<const T>& rows, const Panels<T>& W, int64_t panel, int64_t begin,
                int64_t end, T* to, bool add) {
   alignas(64) T sums[kTile<T>];
-  const int64_t first = W.first_column(panel);
-  const int64_t last = std::min(W.H(), first + W.width(panel) * kLanes<T>);
   const int width = W.width(panel);
+  const int64_t first = W.first_column(panel);
+  const int64_t last = std::min(W.H(), first + width * kLanes<T>);
   each_tile(end - begin, kManyRows.tallest(width), [&](int64_t k, int n) {
     const int64_t j = begin + k;
     // `to` may be large and far away: it comes while the sums are made

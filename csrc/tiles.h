@@ -114,10 +114,10 @@ class Panels {
         for (int i = 0; i < kLanes<T>; ++i) store(to + (k + i) * apart, block[i]);
       }
 #endif
-    constexpr int64_t kBlock = 16;  // of rows of W: what is read stays in cache until used up
-    for (; k < K_; k += kBlock)
+    constexpr int64_t kAtATime = 16;  // of rows of W: what is read stays in cache until used up
+    for (; k < K_; k += kAtATime)
       for (int64_t j = 0; j < kLanes<T>; ++j)
-        for (int64_t i = k; i < std::min(K_, k + kBlock); ++i)
+        for (int64_t i = k; i < std::min(K_, k + kAtATime); ++i)
           to[i * apart + j] = j < n ? from[j * w.column + i * w.row] : T(0);
   }
 

@@ -77,11 +77,15 @@ def test_the_pages_name_the_number_of_terms():
         assert f" {len(rows) // 2} " in (ROOT / page).read_text(encoding="utf-8"), page
 
 
+def on_one_line(page):
+    return " ".join((ROOT / page).read_text(encoding="utf-8").split())
+
+
 def test_the_pages_name_the_processor_of_the_chart():
     rows = read_rows(ROOT / "benchmarks/results/cpu.csv")
     (instructions,) = {row["instructions"] for row in rows}
     for page, words in zip(PAGES, ("two cores with {}:", "两个带 {} 的核心："), strict=True):
-        text = " ".join((ROOT / page).read_text(encoding="utf-8").split())
+        text = on_one_line(page)
         assert words.format(instructions) in text
 
 
@@ -91,7 +95,7 @@ def test_the_pages_tell_of_the_grid_as_it_was_measured():
     assert {row["instructions"] for row in rows} == {"AVX2"}
     assert statistics.median(ratios) > 2
     for page, words in zip(PAGES, ("of the {} ratios", "共 {} 个比值"), strict=True):
-        text = " ".join((ROOT / page).read_text(encoding="utf-8").split())
+        text = on_one_line(page)
         said = text.partition("grid.csv")[2][:300]
         assert words.format(len(ratios)) in said
         assert f" {min(ratios):.2f}" in said
