@@ -6,8 +6,8 @@
 namespace elman {
 namespace {
 
-constexpr int64_t kFewRowsInAll = 40;   // of a stretch: then no panels are made
-constexpr int64_t kColumnsOfTask = 32;  // of δ, in a product over rows
+constexpr int64_t kFewRowsInAll = 40;         // of a stretch: then no panels are made
+constexpr int64_t kColumnsOfTask = 32;        // of δ, in a product over rows
 constexpr int64_t kPanelsAtHand = 192 << 10;  // bytes
 
 // So many numbers or a few more, an odd number of the cache's lines: a column of rows so far apart
@@ -133,17 +133,17 @@ class Derivation {
   }
 
   // Everything made of those δ.
-  void use(const Parallel& parallel) {
+  void use(Team& team) {
     const int64_t rows = starts_[0].back();
     const Lines<const T> delta{delta_[0].get(), apart_};
     collect();
     if (lambda_) add_gates(rows);
     if (asked_.norm_weight_bar != nullptr) add_norm(rows);
     const double work = static_cast<double>(rows * H_) * static_cast<double>(H_ + asked_.K);
-    const bool worth = work > kWorth * parallel.threads;
+    const bool worth = team.worth(work);
     if (asked_.x_bar.data != nullptr) {
       constexpr int64_t kRows = 64;  // of a task
-      share(parallel, (rows + kRows - 1) / kRows, worth, [&](int64_t task) {
+      team.share((rows + kRows - 1) / kRows, worth, [&](int64_t task) {
         multiply_rows<T>(
             delta, x_weight_, 0, x_weight_.count(), task * kRows,
             std::min(rows, (task + 1) * kRows), [&](int64_t i) { return x_bar_[i]; }, true);
@@ -152,7 +152,7 @@ class Derivation {
     if (asked_.weight_bar == nullptr || rows == 0) return;
     const int64_t blocks = (H_ + kColumnsOfTask - 1) / kColumnsOfTask;
     if (rows <= kFewRowsInAll) {
-      share(parallel, blocks, worth, [&](int64_t task) {
+      team.share(blocks, worth, [&](int64_t task) {
         const int64_t begin = task * kColumnsOfTask, end = std::min(H_, begin + kColumnsOfTask);
         add_outer_of_few<T>(delta, h_before_.data(), rows, H_, begin, end, asked_.weight_bar,
                             summing_);
@@ -168,7 +168,7 @@ class Derivation {
     rows_of_x_.resize(rows);
     const int64_t panels = rows_of_h_.count();
     const int64_t all = panels + (asked_.K > 0 ? rows_of_x_.count() : 0);
-    share(parallel, all, worth, [&](int64_t k) {
+    team.share(all, worth, [&](int64_t k) {
       if (k < panels)
         rows_of_h_.fill_lines([&](int64_t i) { return h_before_[i]; }, k);
       else
@@ -177,7 +177,7 @@ class Derivation {
     // all columns of δ pass by a few panels at a time, that stay in the second cache
     const int64_t bytes = rows * kManyRows.widest * kLanes<T> * static_cast<int64_t>(sizeof(T));
     const int64_t few = std::min(all, std::max<int64_t>(1, kPanelsAtHand / bytes));
-    share(parallel, all * blocks, worth, [&](int64_t task) {
+    team.share(all * blocks, worth, [&](int64_t task) {
       const int64_t first = task / (few * blocks) * few, here = std::min(few, all - first);
       const int64_t within = task - first * blocks, k = first + within % here;
       const int64_t begin = within / here * kColumnsOfTask;
@@ -230,6 +230,7 @@ class Derivation {
     x_.clear();
     x_bar_.clear();
     const T* delta = delta_[0].get();
+    const Sequence<const T>& y = asked_.y.data == nullptr ? asked_.h : asked_.y;
     for (int64_t t = first_; t < first_ + stretch_.L; ++t) {
       const int64_t before = asked_.reverse ? t - 1 : t + 1;
       const int64_t rows = group_.live(t), going = std::min(rows, group_.live(before));
@@ -242,7 +243,7 @@ class Derivation {
         if (lambda_) {
           states_.push_back(state);
           left_.push_back(left.row(r));
-          y_.push_back(step_of(asked_.y, t) + r * asked_.y.row);
+          y_.push_back(step_of(y, t) + r * y.row);
         }
         if (within_) normed_.push_back(step_of(asked_.normed, t) + r * asked_.normed.row);
         if (scaled_) {

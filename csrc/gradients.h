@@ -38,7 +38,7 @@ struct Share {
 
 template <class T, class Finish>
 Status derive_group(const std::vector<Gradients<T>>& asked, const Group& group,
-                    std::vector<Weights<T>>& weights, const Parallel& parallel) {
+                    std::vector<Weights<T>>& weights, Team& team) {
   const int64_t L = group.time().L, N = group.time().N;
   const int64_t bytes = asked[0].H * (asked[0].H + asked[0].K) * static_cast<int64_t>(sizeof(T));
   const int64_t rows = bytes > kFar ? kRowsIfFar : kRowsOfStretch;
@@ -57,9 +57,9 @@ Status derive_group(const std::vector<Gradients<T>>& asked, const Group& group,
       now.push_back(part.next(done, length));
       stretches.push_back(part.stretch());
     }
-    const Status status = recur<T, Finish>(now, stretches, parallel, weights);
+    const Status status = recur<T, Finish>(now, stretches, team, weights);
     if (status != Status::ok) return status;
-    for (Derivation<T>& part : parts) part.use(parallel);
+    for (Derivation<T>& part : parts) part.use(team);
   }
   for (size_t k = 0; k < parts.size(); ++k) parts[k].finish(weights[k].weight);
   return Status::ok;
@@ -77,24 +77,23 @@ inline int64_t groups_for(int64_t N, int64_t rows, int64_t bytes) {
 // Brings what will be needed of every W and Wx into panels.
 template <class T>
 void pack_all(const Gradients<T>* asked, std::vector<Weights<T>>& weights, const Time& time,
-              const Parallel& parallel) {
+              Team& team) {
   const bool weight = time.L > 1 || asked[0].h_0_bar.data != nullptr;
   const bool x_weight = asked[0].x_bar.data != nullptr;
   const int64_t panels = weights[0].weight.count(), all = panels + weights[0].x_weight.count();
   const double work = static_cast<double>(asked[0].H) * static_cast<double>(asked[0].H);
-  share(parallel, static_cast<int64_t>(weights.size()) * all,
-        work > kWorthPacking * parallel.threads, [&](int64_t task) {
-          const int64_t k = task / all, panel = task % all;
-          if (panel < panels && weight) weights[k].weight.fill(asked[k].weight, panel);
-          if (panel >= panels && x_weight)
-            weights[k].x_weight.fill(asked[k].x_weight, panel - panels);
-        });
+  team.share(static_cast<int64_t>(weights.size()) * all, work > kWorthPacking * team.threads(),
+             [&](int64_t task) {
+               const int64_t k = task / all, panel = task % all;
+               if (panel < panels && weight) weights[k].weight.fill(asked[k].weight, panel);
+               if (panel >= panels && x_weight)
+                 weights[k].x_weight.fill(asked[k].x_weight, panel - panels);
+             });
   for (Weights<T>& w : weights) w.packed = true;
 }
 
 template <class T, class Finish>
-Status derive(const Gradients<T>* asked, int64_t count, const Time& time,
-              const Parallel& parallel) {
+Status derive(const Gradients<T>* asked, int64_t count, const Time& time, Team& team) {
   const int64_t H = asked[0].H, K = asked[0].K, N = time.N;
   const Share<T> share_of{H, K};
   const int64_t bytes = count * share_of.size() * static_cast<int64_t>(sizeof(T));
@@ -105,18 +104,14 @@ Status derive(const Gradients<T>* asked, int64_t count, const Time& time,
     weights.push_back({{H, H, cut_for(N).widest}, {through ? H : 0, K, kManyRows.widest}, false});
     if (!weights[k].ok()) return Status::out_of_memory;
   }
-  pack_all(asked, weights, time, parallel);
+  pack_all(asked, weights, time, team);
   const Buffer<T> shares = buffer<T>(groups > 1 ? groups * count * share_of.size() : 0);
   if (!shares) return Status::out_of_memory;
   std::atomic<Status> status{Status::ok};
   const double work = static_cast<double>(rows_in(time) * H) * static_cast<double>(2 * (H + K));
-  const bool by_groups = groups >= parallel.threads;
-  const Parallel within = by_groups ? Parallel{1, nullptr} : parallel;
-  share(parallel, groups, by_groups && work > kWorth * parallel.threads, [&](int64_t g) {
-    const int64_t first = N * g / groups, end = N * (g + 1) / groups;
-    const Group group(time, time.batch_sizes == nullptr
-                                ? Rows{first, 1, end - first}
-                                : Rows{g, groups, (N - g + groups - 1) / groups});
+  const bool by_groups = groups >= team.threads();
+  team.share(groups, by_groups && team.worth(work), [&](int64_t g) {
+    const Group group(time, Rows{0, 1, N}.part(g, groups, time.batch_sizes != nullptr));
     std::vector<Gradients<T>> own(asked, asked + count);
     T* memory = shares.get() + g * count * share_of.size();
     for (Gradients<T>& one : own) {
@@ -136,13 +131,13 @@ Status derive(const Gradients<T>* asked, int64_t count, const Time& time,
       if (groups > 1) share_of.give(one, memory);
       memory += share_of.size();
     }
-    const Status result = derive_group<T, Finish>(own, group, weights, within);
+    const Status result = derive_group<T, Finish>(own, group, weights, team);
     if (result != Status::ok) status = result;
   });
   const bool sums = asked[0].weight_bar != nullptr || asked[0].g_bar != nullptr ||
                     asked[0].norm_weight_bar != nullptr;
   if (groups == 1 || !sums) return status;
-  share(parallel, count * H, groups * bytes > kWorthGathering, [&](int64_t task) {
+  team.share(count * H, groups * bytes > kWorthGathering, [&](int64_t task) {
     const int64_t k = task / H, j = task % H;
     const auto gather = [&](T* to, int64_t offset, int64_t size) {
       for (int64_t g = 0; g < groups; ++g) {

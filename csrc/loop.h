@@ -1,15 +1,8 @@
-// The loops over time.
-//
-// Rows never meet, so threads share them out and need not wait for each other. Where there are
-// few rows and M is large, the threads share its columns instead and meet at every step.
+// A loop over time, for some rows of one recurrence.
 #pragma once
-
-#include <numeric>
-#include <vector>
 
 #include "finish.h"
 #include "scan.h"
-#include "threads.h"
 #include "tiles.h"
 
 namespace elman {
@@ -102,19 +95,19 @@ class Loop {
       : scan_(scan), finish_(scan), time_(time), weights_(weights), cut_(cut), rows_(rows) {}
 
   int64_t step_at(int64_t s) const { return scan_.reverse ? time_.L - 1 - s : s; }
+  // Its rows in the s-th step.
+  int64_t live(int64_t s) const { return rows_.live(time_, step_at(s)); }
 
   // The s-th step in the order of the scan, for the panels begin to end of M.
   void step(int64_t s, int64_t begin, int64_t end, T* scratch) {
-    const int64_t t = step_at(s), live = rows_.live(time_, t);
-    const int64_t before_now =
-        s == 0 ? rows_.below(scan_.resumed) : rows_.live(time_, step_at(s - 1));
-    const int64_t going = std::min(live, before_now);
+    const int64_t t = step_at(s), rows = live(s);
+    const int64_t going = std::min(rows, s == 0 ? rows_.below(scan_.resumed) : live(s - 1));
     Lines<const T> before = scan_.resume;
     if (s > 0) before = {step_of(scan_.out, step_at(s - 1)), scan_.out.row};
     Band bands[] = {{0, going, before, before, false},
-                   {going, live, scan_.initial, scan_.initial, true}};
-    for (Band& rows : bands)
-      if (scratch != nullptr && rows.states.data != nullptr) scale(t, rows, scratch);
+                    {going, rows, scan_.initial, scan_.initial, true}};
+    for (Band& band : bands)
+      if (scratch != nullptr && band.states.data != nullptr) scale(t, band, scratch);
     const bool fills = s == 0 && !weights_.packed && !weights_.direct;
     for (int64_t k = begin; k < end; ++k) {
       // there and back again: the panels last used are still at hand
@@ -123,15 +116,15 @@ class Loop {
       // of a single step, each in the place of the first: that is at hand
       const int64_t place = fills && time_.L == 1 ? begin : panel;
       if (fills) pack_panel(scan_, weights_, panel, place);
-      for (const Band& rows : bands)
-        if (rows.begin < rows.end) multiply(t, rows, panel, place, coming);
+      for (const Band& band : bands)
+        if (band.begin < band.end) multiply(t, band, panel, place, coming);
     }
     if constexpr (Finish::kByRow) {
       const int64_t from = weights_.weight.first_column(begin);
       const int64_t to = std::min(scan_.H, weights_.weight.first_column(end));
-      for (const Band& rows : bands)
-        for (int64_t i = rows.begin; i < rows.end; ++i)
-          finish_.complete({t, rows_.row(i), from, to, rows.states, rows.begins});
+      for (const Band& band : bands)
+        for (int64_t i = band.begin; i < band.end; ++i)
+          finish_.complete({t, rows_.row(i), from, to, band.states, band.begins});
     }
   }
 
@@ -169,14 +162,14 @@ class Loop {
   };
   Coming coming_after(int64_t s, int64_t panel) const {
     if (s + 1 == time_.L || (rows_.count == 1 && !Finish::kReadsMuch)) return {};
-    const int64_t t = step_at(s + 1), live = rows_.live(time_, t);
+    const int64_t t = step_at(s + 1), rows = live(s + 1);
     const int64_t panels = weights_.weight.count(), K = weights_.x_weight.K();
     const auto line = [&](int64_t j) { return j / kLine<T> * kLine<T>; };
     const auto column = [&](int64_t k) {
       return k == panels ? scan_.H : line(weights_.weight.first_column(k));
     };
     const auto place = [&](int64_t k) { return k == panels ? K : line(K * k / panels); };
-    return {{t, live, column(panel), column(panel + 1)}, {t, live, place(panel), place(panel + 1)}};
+    return {{t, rows, column(panel), column(panel + 1)}, {t, rows, place(panel), place(panel + 1)}};
   }
 
   // Asks for what comes of n rows, from the i-th on.
@@ -191,29 +184,29 @@ class Loop {
   }
 
   // q ⊙ r ⊙ s_{t-1} inside.
-  void scale(int64_t t, Band& rows, T* scratch) const {
+  void scale(int64_t t, Band& band, T* scratch) const {
     const Inside<T> by = inside_of(scan_);
     const Across<T> q(by.q, t), left(by.r, t);
-    for (int64_t i = rows.begin; i < rows.end; ++i) {
+    for (int64_t i = band.begin; i < band.end; ++i) {
       const int64_t r = rows_.row(i);
-      scale_row(q.row(r), left.row(r), rows.states.data + r * rows.states.row, scan_.H,
+      scale_row(q.row(r), left.row(r), band.states.data + r * band.states.row, scan_.H,
                 scratch + r * scan_.H);
     }
-    rows.inside = {scratch, scan_.H};
+    band.inside = {scratch, scan_.H};
   }
 
   // The tiles of one panel, which lies in some panel's place.
-  void multiply(int64_t t, const Band& rows, int64_t panel, int64_t place,
+  void multiply(int64_t t, const Band& band, int64_t panel, int64_t place,
                 const Coming& coming) const {
     alignas(64) T sums[kBlock<T>];
     const Panels<T>&M = weights_.weight, &Wx = weights_.x_weight;
     const Sequence<const T>& input = input_of(scan_);
-    const Lines<const T>& inside = rows.inside;
+    const Lines<const T>& inside = band.inside;
     const T* x = step_of(input, t);
     const int width = M.width(panel);
     const int64_t tallest = cut_.tallest(width);
-    for (int64_t block = rows.begin; block < rows.end; block += kRowsAtOnce) {
-      const int64_t count = std::min(kRowsAtOnce, rows.end - block);
+    for (int64_t block = band.begin; block < band.end; block += kRowsAtOnce) {
+      const int64_t count = std::min(kRowsAtOnce, band.end - block);
       each_tile(count, tallest, [&](int64_t i, int n) ELMAN_INLINE {
         const int64_t r = rows_.row(block + i);
         T* const to = sums + i * width * kLanes<T>;
@@ -232,7 +225,7 @@ class Loop {
         if (x == nullptr && inside.data == nullptr) std::fill(to, to + n * width * kLanes<T>, T(0));
       });
       finish_({t, rows_.row(block), rows_.skip, static_cast<int>(count), M.first_column(panel),
-               width, sums, rows.states, rows.begins});
+               width, sums, band.states, band.begins});
     }
   }
 
@@ -243,113 +236,6 @@ class Loop {
   const Cut cut_;
   const Rows rows_;
 };
-
-// How the threads divide the work.
-struct Plan {
-  bool alone;       // one thread
-  bool by_columns;  // all threads at one recurrence, each with some columns of M
-  int64_t chunks;   // or each with some rows, in so many chunks a recurrence
-};
-
-constexpr double kWorth = 3e5;              // multiplications: what a thread must have to do
-constexpr double kWorthAStep = 3e4;         // the same between two meetings
-constexpr double kWorthPacking = 3e4;       // numbers of W to bring into panels
-constexpr int64_t kEnoughRows = 4;          // rows of a chunk, if possible
-constexpr int64_t kManyRowsEach = 24;       // the same where M is larger than
-constexpr int64_t kLargeWeights = 1 << 20;  // bytes
-
-inline int64_t rows_in(const Time& time) {
-  if (time.batch_sizes == nullptr) return time.L * time.N;
-  return std::accumulate(time.batch_sizes, time.batch_sizes + time.L, int64_t{0});
-}
-
-// For `count` recurrences with `each` multiplications a row; `by_rows`, none may cut a row.
-inline Plan plan_for(double each, int64_t bytes, int64_t count, const Time& time,
-                     const Parallel& parallel, bool by_rows) {
-  const int64_t threads = parallel.threads, N = time.N;
-  const double work = each * static_cast<double>(rows_in(time) * count);
-  Plan plan{threads <= 1 || work < kWorth * static_cast<double>(threads), false, 1};
-  if (plan.alone || count % threads == 0) return plan;
-  // A large M is better shared: a thread's part of it may stay in its cache from step to step.
-  const int64_t enough = bytes > kLargeWeights ? kManyRowsEach : kEnoughRows;
-  plan.by_columns = !by_rows && (time.L == 1 || N < threads * enough) &&
-                    each * static_cast<double>(N) > kWorthAStep * static_cast<double>(threads);
-  if (plan.by_columns) return plan;
-  const int64_t chunks = threads / std::gcd(threads, count);
-  plan.chunks = std::max<int64_t>(1, std::min(chunks, N / kEnoughRows));
-  plan.alone = plan.chunks * count == 1;
-  return plan;
-}
-
-// Brings M (and Wx) of every scan into panels.
-template <class T, class R>
-void pack(const std::vector<R>& scans, std::vector<Weights<T>>& weights, const Parallel& parallel) {
-  const int64_t panels = weights[0].weight.count(), H = scans[0].H;
-  const bool worth = static_cast<double>(H * H) > kWorthPacking * parallel.threads;
-  share(parallel, static_cast<int64_t>(weights.size()) * panels, worth, [&](int64_t task) {
-    pack_panel(scans[task / panels], weights[task / panels], task % panels, task % panels);
-  });
-  for (Weights<T>& w : weights) w.packed = true;
-}
-
-template <class T, class L>
-void keep_last_of(const Scan<T>& scan, const L& loop) {
-  loop.keep_last(scan.last);
-}
-template <class T, class L>
-void keep_last_of(const Recurrence<T>&, const L&) {}
-
-// All rows of every recurrence, each in a time of its own. M (and Wx) come into panels on the way,
-// unless they are there already or read where they lie.
-template <class T, class Finish, class R>
-Status recur(const std::vector<R>& scans, const std::vector<Time>& times, const Parallel& parallel,
-             std::vector<Weights<T>>& weights) {
-  const int64_t count = static_cast<int64_t>(scans.size());
-  const int64_t H = scans[0].H, N = times[0].N, panels = weights[0].weight.count();
-  const bool scaled =
-      std::any_of(scans.begin(), scans.end(), [](const R& scan) { return inside_of(scan).here(); });
-  const bool by_rows =
-      scaled || std::any_of(scans.begin(), scans.end(), [](const R& scan) { return whole(scan); });
-  const bool fused = input_of(scans[0]).data != nullptr;
-  const double each =
-      static_cast<double>(H) * static_cast<double>(H + (fused ? weights[0].x_weight.K() : 0));
-  const Plan plan =
-      plan_for(each, H * H * static_cast<int64_t>(sizeof(T)), count, times[0], parallel, by_rows);
-  const Buffer<T> scratch = scaled ? buffer<T>(count * N * H) : nullptr;
-  if (scaled && scratch == nullptr) return Status::out_of_memory;
-  const auto loop = [&](int64_t k, Rows rows) {
-    return Loop<T, R, Finish>(scans[k], times[k], weights[k], cut_for(N), rows);
-  };
-  if (!weights[0].direct && !weights[0].packed && !plan.by_columns && !plan.alone)
-    pack(scans, weights, parallel);
-  if (plan.by_columns) {
-    const int64_t parts = std::min<int64_t>(parallel.threads, panels);
-    for (int64_t k = 0; k < count; ++k) {
-      Crew crew(parts);
-      auto all_rows = loop(k, {0, 1, N});
-      share(parallel, parts, true, [&](int64_t own) {
-        crew.run(times[k].L, own, [&](int64_t s, int64_t part) {
-          all_rows.step(s, panels * part / parts, panels * (part + 1) / parts, nullptr);
-        });
-      });
-      keep_last_of(scans[k], all_rows);
-    }
-    return Status::ok;
-  }
-  share(parallel, count * plan.chunks, !plan.alone, [&](int64_t task) {
-    const int64_t k = task / plan.chunks, c = task % plan.chunks;
-    const int64_t first = N * c / plan.chunks, end = N * (c + 1) / plan.chunks;
-    // packed, the first rows are the longest: deal them out one by one
-    const Rows rows = times[k].batch_sizes == nullptr
-                          ? Rows{first, 1, end - first}
-                          : Rows{c, plan.chunks, (N - c + plan.chunks - 1) / plan.chunks};
-    auto some_rows = loop(k, rows);
-    T* const inside = scaled ? scratch.get() + k * N * H : nullptr;
-    for (int64_t s = 0; s < times[k].L; ++s) some_rows.step(s, 0, panels, inside);
-    keep_last_of(scans[k], some_rows);
-  });
-  return Status::ok;
-}
 
 }  // namespace
 }  // namespace elman

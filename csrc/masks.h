@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "threads.h"
+#include "team.h"
 
 namespace elman {
 namespace {
@@ -33,11 +33,12 @@ inline void draw_block(uint32_t first, uint32_t low_key, uint32_t high_key, uint
 
 // Ones where a place's draw is at least `edge`, which is from 0 to 65536.
 inline void draw_mask(uint64_t key, int32_t edge, int64_t size, uint8_t* to, Parallel parallel) {
+  Team team(parallel);
   const auto low_key = static_cast<uint32_t>(key), high_key = static_cast<uint32_t>(key >> 32);
   const uint32_t up = 0x10000u - static_cast<uint32_t>(edge);
   const int64_t blocks = (size + kPlaces - 1) / kPlaces;
   const int64_t tasks = (blocks + kBlocksOfTask - 1) / kBlocksOfTask;
-  share(parallel, tasks, tasks > kTasksWorthSharing, [&](int64_t task) {
+  team.share(tasks, tasks > kTasksWorthSharing, [&](int64_t task) {
     const int64_t end = std::min(blocks, (task + 1) * kBlocksOfTask);
     uint8_t block[kPlaces];
     for (int64_t b = task * kBlocksOfTask; b < end; ++b) {

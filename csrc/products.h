@@ -5,7 +5,7 @@
 
 #include <vector>
 
-#include "loop.h"
+#include "recur.h"
 
 namespace elman {
 namespace {
@@ -56,7 +56,7 @@ bool gapless(const Sequence<T>& s, const Time& time) {
 // used while they are at hand.
 template <class T>
 void multiply(const Sequence<const T>& from, const Matrix<T>& weight, Panels<T>& W, bool direct,
-              const Sequence<T>& to, const Time& time, const Parallel& parallel) {
+              const Sequence<T>& to, const Time& time, Team& team) {
   constexpr int64_t kRows = 64;  // of a task
   std::vector<Run> runs;
   const auto add = [&](int64_t t, int64_t r, int64_t count, bool along_time) {
@@ -86,16 +86,16 @@ void multiply(const Sequence<const T>& from, const Matrix<T>& weight, Panels<T>&
     });
   };
   const double work = static_cast<double>(rows * W.K()) * static_cast<double>(W.H());
-  const bool worth = work > kWorth * parallel.threads;
-  const bool by_panels = direct || rows < kRows * 2 * parallel.threads;
-  share(parallel, W.count(), worth, [&](int64_t panel) {
+  const bool worth = team.worth(work);
+  const bool by_panels = direct || rows < kRows * 2 * team.threads();
+  team.share(W.count(), worth, [&](int64_t panel) {
     if (!direct) W.fill(weight, panel);
     if (by_panels)
       for (const Run& run : runs) multiply_run(run, panel, panel + 1);
   });
   if (by_panels) return;
-  share(parallel, static_cast<int64_t>(runs.size()), worth,
-        [&](int64_t k) { multiply_run(runs[k], 0, W.count()); });
+  team.share(static_cast<int64_t>(runs.size()), worth,
+             [&](int64_t k) { multiply_run(runs[k], 0, W.count()); });
 }
 
 // to (columns of u, W.H) = (add ? to : 0) + Σ_k u_kᵀ w_k, with u_k the k-th of `rows` and w_k row k
@@ -111,14 +111,14 @@ void add_outer(const Lines<const T>& rows, const Panels<T>& W, int64_t panel, in
     const int64_t j = begin + k;
     // `to` may be large and far away: it comes while the sums are made
     for (int i = 0; i < n; ++i) fetch_row<1>(to + (j + i) * W.H(), first, last);
-    kTiles<T, kManyRows, true>.of[n - 1][width - 1](
-        {rows.data + j, rows.row, W.data(panel), W.K()}, {}, sums);
+    kTiles<T, kManyRows, true>.of[n - 1][width - 1]({rows.data + j, rows.row, W.data(panel), W.K()},
+                                                    {}, sums);
     keep_sums(sums, n, W, panel, j, [&](int64_t i) { return to + i * W.H(); }, add);
   });
 }
 
-// J columns of u, from u on, times V vectors of each w_k, from column i on; a single vector may have
-// fewer numbers, n.
+// J columns of u, from u on, times V vectors of each w_k, from column i on; a single vector may
+// have fewer numbers, n.
 template <class T, int J, int V>
 inline void outer_block(const T* u, int64_t along, const T* const* w, int64_t count, int64_t i,
                         int64_t n, T* to, int64_t apart, bool add) {

@@ -22,6 +22,12 @@ struct Rows {
     return row <= first ? 0 : std::min(count, (row - first + skip - 1) / skip);
   }
   int64_t row(int64_t i) const { return first + i * skip; }
+  // One of so many parts: its rows lie side by side or, `dealt`, were given out one by one.
+  Rows part(int64_t k, int64_t parts, bool dealt) const {
+    if (dealt) return {row(k), skip * parts, (count - k + parts - 1) / parts};
+    const int64_t begin = count * k / parts, end = count * (k + 1) / parts;
+    return {row(begin), skip, end - begin};
+  }
 };
 
 template <class S>

@@ -3,7 +3,9 @@
 
 #include <new>
 
-#include "loop.h"
+#include "finish.h"
+#include "threads.h"
+#include "tiles.h"
 
 namespace elman {
 namespace {
@@ -50,20 +52,6 @@ class StreamOf {
   }
 
  private:
-  // One caller at a time: two threads that share a stream mix their states, but harm nothing.
-  class Turn {
-   public:
-    explicit Turn(std::atomic_flag& busy) : busy_(busy) {
-      while (busy_.test_and_set(std::memory_order_acquire)) relax();
-    }
-    ~Turn() { busy_.clear(std::memory_order_release); }
-    Turn(const Turn&) = delete;
-    Turn& operator=(const Turn&) = delete;
-
-   private:
-    std::atomic_flag& busy_;
-  };
-
   struct Layer {
     bool recurrent;
     Panels<T> x_weight, weight;
@@ -118,6 +106,7 @@ class StreamOf {
   const Any<T> f_;
   const Cut cut_;
   bool ok_ = true;
+  // Two threads that share a stream mix their states, but harm nothing.
   std::atomic_flag busy_ = ATOMIC_FLAG_INIT;
   std::vector<Layer> layers_;
 };

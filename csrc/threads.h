@@ -1,4 +1,4 @@
-// Threads: sharing out tasks that never meet, and working on one thing step by step.
+// Threads that wait for each other: for a turn, or in work on one thing step by step.
 #pragma once
 
 #include <atomic>
@@ -21,6 +21,36 @@ inline void relax() {
 #endif
 }
 
+// Waiting for another thread: at first on the core, then it is left to whoever needs it.
+class Wait {
+ public:
+  void on() {
+    if (left_-- > 0) return relax();
+#if defined(__unix__) || defined(__APPLE__)
+    sched_yield();
+#else
+    relax();
+#endif
+  }
+
+ private:
+  int64_t left_ = 2000;
+};
+
+// One at a time.
+class Turn {
+ public:
+  explicit Turn(std::atomic_flag& busy) : busy_(busy) {
+    for (Wait wait; busy_.test_and_set(std::memory_order_acquire);) wait.on();
+  }
+  ~Turn() { busy_.clear(std::memory_order_release); }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+ private:
+  std::atomic_flag& busy_;
+};
+
 // Threads that take the parts of a step and wait for each other before the next. A part is
 // anybody's to take, and nobody waits for a thread that has not come: it cannot hang, however
 // many threads there really are. Each leaves the others' parts to them for a while, so that
@@ -35,19 +65,17 @@ class Crew {
     present_.fetch_add(1, std::memory_order_relaxed);
     for (int64_t s = done_.load(std::memory_order_acquire) / parts_; s < steps; ++s) {
       take(s, own, work);
+      Wait wait;
       for (int64_t spins = 0; done_.load(std::memory_order_acquire) < (s + 1) * parts_; ++spins) {
-        if (spins < patience()) {
-          relax();
-          continue;
-        }
-        for (int64_t k = 1; k < parts_; ++k) take(s, (own + k) % parts_, work);
-        if (spins > kYield) give_way();
+        for (int64_t k = 1; spins >= patience() && k < parts_; ++k)
+          take(s, (own + k) % parts_, work);
+        wait.on();
       }
     }
   }
 
  private:
-  static constexpr int64_t kPatience = 200, kYield = 2000;
+  static constexpr int64_t kPatience = 200;
   struct Counter {
     alignas(64) std::atomic<int64_t> steps{0};
   };
@@ -64,32 +92,12 @@ class Crew {
     work(step, part);
     done_.fetch_add(1, std::memory_order_release);
   }
-  static void give_way() {
-#if defined(__unix__) || defined(__APPLE__)
-    sched_yield();
-#else
-    relax();
-#endif
-  }
 
   const int64_t parts_;
   const std::unique_ptr<Counter[]> taken_;
   alignas(64) std::atomic<int64_t> done_{0};
   alignas(64) std::atomic<int> present_{0};
 };
-
-// Runs task(k) for k below `tasks`, on this thread alone if it is not worth more.
-template <class Task>
-void share(const Parallel& parallel, int64_t tasks, bool worth, Task task) {
-  const auto some = [](int64_t begin, int64_t end, void* context) {
-    const NoSubnormals here;
-    for (int64_t k = begin; k < end; ++k) (*static_cast<Task*>(context))(k);
-  };
-  if (worth && tasks > 1 && parallel.threads > 1)
-    parallel.run(tasks, some, &task);
-  else
-    some(0, tasks, &task);
-}
 
 }  // namespace
 }  // namespace elman

@@ -7,10 +7,10 @@
 // line is what failed.
 #include <cfloat>
 #include <cstring>
-#include <thread>
 
 #include "../../csrc/kernels.h"
 #include "cases.h"
+#include "pool.h"
 
 // What the sanitizers ask for their options. Memory that malloc gives is NaN, the kernels' own too.
 extern "C" {
@@ -24,25 +24,9 @@ const char* __tsan_default_options() { return "halt_on_error=1"; }
 namespace elman {
 namespace {
 
-// --- threads ---------------------------------------------------------------------------------
-
-using Task = void (*)(int64_t begin, int64_t end, void*);
-
-// As at::parallel_for does with a grain of one: each thread takes some tasks in a row.
-template <int threads>
-void split(int64_t tasks, Task task, void* context) {
-  const int64_t each = (tasks + threads - 1) / threads;
-  std::vector<std::thread> others;
-  for (int64_t begin = each; begin < tasks; begin += each)
-    others.emplace_back(task, begin, std::min(tasks, begin + each), context);
-  if (tasks > 0) task(0, std::min(tasks, each), context);
-  for (std::thread& other : others) other.join();
-}
-
-// Threads were promised, none came.
-void stay(int64_t tasks, Task task, void* context) { task(0, tasks, context); }
-
 constexpr Parallel kSplit[] = {{1, split<1>}, {2, split<2>}, {3, split<3>}, {4, split<4>}};
+constexpr Parallel kLate[] = {
+    {1, split<1>}, {2, split<2, 200>}, {3, split<3, 100>}, {4, split<4, 50>}};
 
 // --- one problem -----------------------------------------------------------------------------
 
@@ -106,8 +90,10 @@ void run_all(const Case<T>& one, Random random) {
     const Memory<T> alone = run(one, kSplit[0]);
     check(one, alone);
     const int threads = static_cast<int>(random.from_to(2, 4));
-    const Parallel several = kSplit[threads - 1];
-    problem = drawn + ", " + set + ", " + std::to_string(threads) + " threads";
+    const bool late = random.chance(40);
+    const Parallel several = (late ? kLate : kSplit)[threads - 1];
+    problem =
+        drawn + ", " + set + ", " + std::to_string(threads) + (late ? " late" : "") + " threads";
     if (random.chance(25)) {
       problem += " that do not come";
       same(one, alone, run(one, {threads, stay}));

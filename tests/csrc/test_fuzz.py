@@ -1,58 +1,17 @@
 """The compiled kernels under sanitizers: random problems, held against a plain loop in double."""
 
-import os
 import platform
-import shlex
-import shutil
-import subprocess
-import sysconfig
-from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).resolve().parent
-CSRC = HERE.parent.parent / "csrc"
+from tests.csrc.building import COMMON, CSRC, HERE, MEMORY, THREADS, environment_for, start
+
 INSTRUCTION_SETS = {"plain": []}
 if platform.machine() in ("x86_64", "AMD64"):
     INSTRUCTION_SETS["avx2"] = ["-mavx2", "-mfma"]
     INSTRUCTION_SETS["avx512"] = [
         "-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512bw", "-mfma",
     ]  # fmt: skip
-COMMON = ["-std=c++17", "-g1", "-pthread", "-fno-sanitize-recover=all"]
-# -O0 where there is much to compile: what is checked stays the same, and the compiler takes a third
-MEMORY = ["-O0", "-fsanitize=address,undefined"]
-THREADS = ["-O1", "-fsanitize=thread"]
-
-
-@pytest.fixture(scope="module")
-def compiler():
-    command = shlex.split(os.environ.get("CXX") or sysconfig.get_config_var("CXX") or "c++")
-    if shutil.which(command[0]) is None:
-        pytest.skip(f"no C++ compiler ({command[0]}) here")
-    return command
-
-
-def start(arguments):
-    return subprocess.run(arguments, capture_output=True, text=True, timeout=300, check=False)
-
-
-def environment_for(compiler, sanitizer, folder):
-    """What a program with this sanitizer needs to start here; skips where none does."""
-    (folder / "empty.cpp").write_text("int main() {}\n")
-    program = folder / "empty"
-    built = start([*compiler, *COMMON, *sanitizer, folder / "empty.cpp", "-o", program])
-    if built.returncode != 0:
-        pytest.skip(f"the compiler has no {sanitizer[-1]}: {built.stderr.strip()[-200:]}")
-    why = ""
-    for options in ("", "detect_leaks=0"):  # looking for leaks needs ptrace, which may be forbidden
-        environment = {**os.environ, "ASAN_OPTIONS": options}
-        ran = subprocess.run(
-            [program], env=environment, capture_output=True, text=True, check=False
-        )
-        if ran.returncode == 0:
-            return environment
-        why = ran.stderr.strip()[-200:]
-    pytest.skip(f"a program with {sanitizer[-1]} does not start here: {why}")
 
 
 def build(compiler, sanitizer, folder):
@@ -79,9 +38,6 @@ def build(compiler, sanitizer, folder):
 def test_the_kernels_under_a_sanitizer(compiler, sanitizer, seed, rounds, tmp_path):
     environment = environment_for(compiler, sanitizer, tmp_path)
     program = build(compiler, sanitizer, tmp_path)
-    ran = subprocess.run(
-        [program, str(seed), str(rounds)],
-        env=environment, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
+    ran = start([program, str(seed), str(rounds)], env=environment)
     last = ran.stdout.strip().splitlines()[-1:]  # what was tried, or what was wrong with it
     assert ran.returncode == 0, f"{last}\n{ran.stderr[:6000]}"
