@@ -100,6 +100,18 @@ class Derivation {
   }
   const Time& stretch() const { return stretch_; }
 
+  // How many steps more, up to `most`, have no more than so many rows in all; at least one.
+  int64_t steps_in(int64_t rows, int64_t done, int64_t most) const {
+    int64_t steps = 0;
+    while (steps < most) {
+      const int64_t s = done + steps;
+      rows -= group_.live(asked_.reverse ? group_.time().L - 1 - s : s);
+      if (rows < 0 && steps > 0) break;
+      ++steps;
+    }
+    return steps;
+  }
+
   // The recurrence of δ over so many steps more, after those done already.
   Backward<T> next(int64_t done, int64_t length) {
     std::swap(delta_[0], delta_[1]);

@@ -41,16 +41,16 @@ Status derive_group(const std::vector<Gradients<T>>& asked, const Group& group,
                     std::vector<Weights<T>>& weights, Team& team) {
   const int64_t L = group.time().L, N = group.time().N;
   const int64_t bytes = asked[0].H * (asked[0].H + asked[0].K) * static_cast<int64_t>(sizeof(T));
-  const int64_t rows = bytes > kFar ? kRowsIfFar : kRowsOfStretch;
-  const int64_t steps = std::min(L, std::max<int64_t>(1, rows / std::max<int64_t>(1, N)));
+  const int64_t rows = std::max(N, bytes > kFar ? kRowsIfFar : kRowsOfStretch);
   std::vector<Derivation<T>> parts;
   parts.reserve(asked.size());
   for (size_t k = 0; k < asked.size(); ++k) {
-    parts.emplace_back(asked[k], group, weights[k].x_weight, steps * N);
+    parts.emplace_back(asked[k], group, weights[k].x_weight, std::min(rows, L * N));
     if (!parts[k].ok()) return Status::out_of_memory;
   }
-  for (int64_t done = 0; done < L; done += steps) {
-    const int64_t length = std::min(steps, L - done);
+  for (int64_t done = 0, length = 0; done < L; done += length) {
+    length = L - done;
+    for (const Derivation<T>& part : parts) length = part.steps_in(rows, done, length);
     std::vector<Backward<T>> now;
     std::vector<Time> stretches;
     for (Derivation<T>& part : parts) {
