@@ -25,7 +25,7 @@ void keep_initial(const Scan<T>& scan, int64_t N) {
 // With so few rows a step, the product with x is made apart from the scan, unless all weights
 // together stay in the nearest cache, or in the next.
 constexpr int64_t kSome = kManyRows.tallest(kManyRows.widest), kMany = 64;  // rows
-constexpr int64_t kNearby = 36 << 10, kAtHand = 1 << 20;                    // bytes
+constexpr int64_t kNearby = 28 << 10, kAtHand = 1 << 20;                    // bytes
 
 // Whether all rows together are too few to be worth panels, and M can be read where it lies.
 template <class T>
