@@ -103,27 +103,24 @@ struct Blend : Activate<T, F> {
     const Across<T> gate = Across<T>(scan.gates.g, tile.t).row(tile.row);
     const int64_t apart = tile.skip * scan.out.row, a_apart = tile.skip * scan.a.row,
                   y_apart = tile.skip * scan.y.row, before_apart = tile.skip * tile.before.row;
-    const auto blend = [&](auto gate_of) ELMAN_INLINE {
+    const auto blend = [&](auto mix) ELMAN_INLINE {
       each_vector(tile, scan.H, [&](int64_t j, int64_t n) ELMAN_INLINE {
         const Vec<T> bias = scan.bias == nullptr ? Vec<T>{} : load(scan.bias + j, n);
         const Vec<T> first = gate.at(j, n);
         return [=, this](Vec<T> z, int64_t i) ELMAN_INLINE {
           if (a != nullptr) z += load(a + i * a_apart + j, n);
-          Vec<T> h = f.template value<T>(z + bias);
+          const Vec<T> h = f.template value<T>(z + bias);
           if (y != nullptr) store(y + i * y_apart + j, h, n);
-          const Vec<T> g = gate_of(first, i, j, n);
-          h *= g;
-          if (before != nullptr) h += (T(1) - g) * load(before + i * before_apart + j, n);
-          store(out + i * apart + j, h, n);
+          const Vec<T> g = gate.apart == 0 ? first : gate.row(i * tile.skip).at(j, n);
+          const Vec<T> old = before == nullptr ? Vec<T>{} : load(before + i * before_apart + j, n);
+          store(out + i * apart + j, mix(g, h, old), n);
         };
       });
     };
-    if (gate.apart == 0)
-      blend([](Vec<T> first, int64_t, int64_t, int64_t) ELMAN_INLINE { return first; });
+    if (gate.flags != nullptr)  // a choice: what is not taken may be anything, NaN too
+      blend([](Vec<T> g, Vec<T> h, Vec<T> old) ELMAN_INLINE { return g == Vec<T>{} ? old : h; });
     else
-      blend([&](Vec<T>, int64_t i, int64_t j, int64_t n) ELMAN_INLINE {
-        return gate.row(i * tile.skip).at(j, n);
-      });
+      blend([](Vec<T> g, Vec<T> h, Vec<T> old) ELMAN_INLINE { return g * h + (T(1) - g) * old; });
   }
 };
 

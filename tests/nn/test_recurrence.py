@@ -157,6 +157,31 @@ def test_what_lies_in_a_gap_is_never_read():
     assert all(p.grad.isfinite().all() for p in rnn.parameters())
 
 
+@pytest.mark.parametrize("units", [1, 17, 40])
+@pytest.mark.parametrize("rows", [1, 3, 9])
+def test_nor_where_the_kernels_pass_over_it_without_a_copy(units, rows):
+    torch.manual_seed(0)
+    x, mask = torch.randn(L, rows, K), torch.rand(L, rows) < 0.6
+    mask[0, 0] = False  # a gap before anything else
+    x[~mask] = torch.tensor([torch.nan, torch.inf, 3e38])
+    kept = torch.where(mask[..., None], x, 0.0)
+    lengths = [L - k % L for k in range(rows)]
+    for f in ("tanh", "relu", "softsign"):
+        rnn = elman.RNN(K, units, num_layers=2, bidirectional=True, nonlinearity=f)
+        h_0 = torch.randn(4, rows, units)
+        for more in ({}, {"lengths": lengths}, {"states": "all"}):
+            with torch.no_grad():
+                got = flattened(rnn(x, h_0, mask=mask, **more))
+            want = flattened(rnn(kept, h_0, mask=mask, **more))
+            for one, other in zip(got, want, strict=True):
+                assert torch.equal(one, other)
+
+
+def flattened(found):
+    output, h_n = found
+    return [*output, h_n] if isinstance(output, tuple) else [output, h_n]
+
+
 def test_documents_in_one_row_are_read_as_if_alone():
     rnn = made({"num_layers": 2, "bidirectional": True})
     x = torch.randn(L, 1, K, dtype=torch.float64)

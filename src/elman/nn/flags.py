@@ -7,6 +7,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from elman.ops.doors import traced, transformed
+
+#: Integers as wide as the numbers of a dtype.
+_BITS = {
+    torch.float32: torch.int32,
+    torch.float64: torch.int64,
+    torch.float16: torch.int16,
+    torch.bfloat16: torch.int16,
+}
+
 
 class Flags(NamedTuple):
     """Bools in the layout of the sequence, (L, N, 1) or packed (rows, 1).
@@ -76,3 +86,23 @@ def as_flags(
         return Flags(present, left)
     # a step from the end leaves an episode where the next one began
     return Flags(present, left, functional.pad(left[1:], (0, 0, 0, 0, 0, 1), value=True))
+
+
+def without_gaps(x: Tensor, present: Tensor) -> Tensor:
+    """x, and zeros where there is no step: in a gap there may be anything, NaN too.
+
+    Args:
+        x: (L, N, H_in) or packed (rows, H_in).
+        present: as in `Flags`.
+
+    >>> x = torch.tensor([[[1.0, -2.0]], [[3.0, float("nan")]]])
+    >>> without_gaps(x, torch.tensor([True, False]).view(2, 1, 1)).flatten()
+    tensor([ 1., -2.,  0.,  0.])
+    """
+    eager = not (torch.compiler.is_compiling() or traced() or transformed())
+    if eager and x.is_cpu and not x.requires_grad and x.dtype in _BITS:
+        # torch.where takes one number after another where a flag is for a whole row: six times as
+        # long as the same on the bits
+        bits = _BITS[x.dtype]
+        return (x.view(bits) & -present.to(bits)).view(x.dtype)
+    return torch.where(present, x, x.new_zeros(()))

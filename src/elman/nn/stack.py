@@ -10,10 +10,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from elman.nn.dynamics import Call, hidden
-from elman.nn.flags import Flags
+from elman.nn.flags import Flags, without_gaps
 from elman.nn.masks import scaled_mask
 from elman.ops import Norm
 from elman.ops import layer as run_layer
+from elman.ops.composed import in_one_piece
 from elman.ops.layout import rows_of
 
 if TYPE_CHECKING:
@@ -87,8 +88,8 @@ def run(
         The outputs that are wanted and the last states (D, N, H_out) of each layer.
     """
     wiring, D = rnn.wiring_or_plain, rnn._num_directions
-    if flags.present is not None:  # there may be anything in a gap, NaN too
-        x = torch.where(flags.present, x, x.new_zeros(()))  # one pass over x
+    if flags.present is not None and not _passes_gaps(rnn, flags, [x, *h_0, *tensors.values()]):
+        x = without_gaps(x, flags.present)
     turn = mirrored(batch_sizes, x) if wiring.reverse else None
     if turn is not None:
         x = x.index_select(0, turn)
@@ -106,6 +107,17 @@ def run(
         if every or k == len(rnn.hidden_sizes) - 1:
             outputs.append(x if turn is None else x.index_select(0, turn))
     return outputs, last
+
+
+def _passes_gaps(rnn: "RNN", flags: Flags, given: list[Tensor]) -> bool:
+    """Whether a gap changes nothing, whatever lies in it, so that the input need not be copied.
+
+    So it is in the kernels where a gate of bools stands alone. Gradients would meet the input.
+    """
+    if torch.compiler.is_compiling() or torch.is_grad_enabled():
+        return False
+    alone = rnn.dynamics is None and rnn.wiring is None and flags.left is None
+    return alone and not callable(rnn.nonlinearity) and in_one_piece(given)
 
 
 def _layer(

@@ -4,7 +4,8 @@
 
 A gate of a dense sequence is (L, N, H) with one in the place of any of them; of a packed one
 (1, N, H), the same at every step, or (rows, H), where N and H may be one. It has the dtype of the
-input, or bools, which stand for one and zero in a byte.
+input, or bools, which stand for one and zero in a byte. In the kernels a g of bools, with nothing
+but q beside it, is a choice: where it is false the state stays as it is, whatever f gave, NaN too.
 """
 
 from typing import NamedTuple
