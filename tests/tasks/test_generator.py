@@ -102,11 +102,12 @@ def test_the_level_matters():
 
 def test_patience_and_the_best_weights():
     text = "".join(random.Random(0).choices("甲乙丙丁戊己庚辛", k=800))  # nothing to learn
-    arguments = SMALL | {"hidden_size": 48, "lr": 0.03, "epochs": 12}
+    # enough epochs that the schedule holds lr up: at its end even noise is learned a little better
+    arguments = SMALL | {"hidden_size": 48, "lr": 0.03, "epochs": 60}
     models = {p: Generator(**arguments, patience=p).fit(text) for p in (1, 3)}
     for patience, model in models.items():
         history = model.history_
-        assert history.epochs == history.best_epoch + patience < 12
+        assert history.epochs == history.best_epoch + patience < 60
         held = split_at_line(text, 0.05)[1]
         best = min(record["valid_bits_per_character"] for record in history.records)
         assert model.judge(held).bits_per_character == pytest.approx(best, rel=1e-12)
