@@ -12,6 +12,7 @@ import typer
 from elman import __version__
 from elman.cli import (
     bench,
+    console,
     demo,
     diagnose,
     evaluate,
@@ -85,8 +86,8 @@ def main() -> None:
         with guarded_output():
             app()
     except InterruptedTrainingError as error:
-        print("error:", error, file=sys.stderr)
+        console.complain(str(error))
         sys.exit(130)
     except ElmanError as error:
-        print("error:", " ".join(str(error).split()), file=sys.stderr)
+        console.complain(" ".join(str(error).split()))
         sys.exit(2)

@@ -24,6 +24,12 @@ def line(label: str, text: str) -> None:
     print(f"  {label:<10} {text}", flush=True)
 
 
+def complain(text: str) -> None:
+    """One error, on standard error, in one write: processes that end together keep their lines."""
+    sys.stderr.write(f"error: {text}\n")
+    sys.stderr.flush()
+
+
 @contextmanager
 def training_progress() -> "Iterator[Callable[[Progress], None]]":
     """A function for a training to report to, and what it shows meanwhile."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from elman.cli import options
+from elman.cli import console, options
 from elman.errors import DataError, RunDirectoryError, SettingError
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def _write_folder(
         try:
             rows = _write_one(file, output / file.name, answerer)
         except DataError as error:
-            print("error:", " ".join(str(error).split()), file=sys.stderr)
+            console.complain(" ".join(str(error).split()))
             continue
         done += 1
         print(f"{rows} rows with their answers in {output / file.name}", file=sys.stderr)
