@@ -86,8 +86,8 @@ def main() -> None:
         with guarded_output():
             app()
     except InterruptedTrainingError as error:
-        console.complain(str(error))
+        console.complain(error)
         sys.exit(130)
     except ElmanError as error:
-        console.complain(" ".join(str(error).split()))
+        console.complain(error)
         sys.exit(2)

@@ -24,9 +24,9 @@ def line(label: str, text: str) -> None:
     print(f"  {label:<10} {text}", flush=True)
 
 
-def complain(text: str) -> None:
-    """One error, on standard error, in one write: processes that end together keep their lines."""
-    sys.stderr.write(f"error: {text}\n")
+def complain(error: Exception) -> None:
+    """One error in one line, in one write: processes that end together keep theirs apart."""
+    sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
     sys.stderr.flush()
 
 

@@ -169,7 +169,7 @@ def _write_folder(
         try:
             rows = _write_one(file, output / file.name, answerer)
         except DataError as error:
-            console.complain(" ".join(str(error).split()))
+            console.complain(error)
             continue
         done += 1
         print(f"{rows} rows with their answers in {output / file.name}", file=sys.stderr)
