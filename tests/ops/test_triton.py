@@ -268,14 +268,14 @@ def test_what_lies_far_apart_is_counted_in_64_bits(cut_up, cut, monkeypatch):
 
 def test_batch_sizes_are_copied_once_and_anew_when_they_change():
     sizes = torch.tensor([2, 1])
-    once = triton._packed(sizes, 3, torch.device("cpu"))
+    once = lies(sizes, 3, torch.device("cpu"))
     assert [t.tolist() for t in once] == [[0, 2], [2, 1, 0]]
-    assert triton._packed(sizes, 3, torch.device("cpu"))[0] is once[0]
+    assert lies(sizes, 3, torch.device("cpu"))[0] is once[0]
     sizes[1] = 2
-    again = triton._packed(sizes, 3, torch.device("cpu"))
+    again = lies(sizes, 3, torch.device("cpu"))
     assert [t.tolist() for t in again] == [[0, 2], [2, 2, 0]]
     with torch.inference_mode():
-        assert triton._packed(torch.tensor([1]), 1, torch.device("cpu"))[1].tolist() == [1]
+        assert lies(torch.tensor([1]), 1, torch.device("cpu"))[1].tolist() == [1]
 
 
 # --- in use ----------------------------------------------------------------------------------

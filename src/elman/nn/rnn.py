@@ -358,15 +358,16 @@ class RNN(nn.Module):
         weights = self.all_weights  # once: a parametrised weight is computed at each reading
         self._check_input(x, weights[0][0].dtype)
         N = x.shape[1] if N is None else N
-        if h_0 is None:
-            h_0 = x.new_zeros(len(self._all_weights), N, self.hidden_size)
-        else:
+        absent = h_0 is None and x.is_cuda and batch_sizes is None and run is run_layer
+        if h_0 is not None:
             self._check_hidden(h_0, x, N)
+        elif not absent:
+            h_0 = x.new_zeros(len(self._all_weights), N, self.hidden_size)
         D, last = self._num_directions, []
         for k in range(0, len(weights), D):
             if k and self.dropout:
                 x = functional.dropout(x, self.dropout, self.training)
-            initial = h_0 if len(weights) == D else h_0[k : k + D]
+            initial = h_0 if h_0 is None or len(weights) == D else h_0[k : k + D]
             x, h_n = run(x, initial, weights[k : k + D], self.nonlinearity, batch_sizes)
             last.append(h_n)
         return x, last[0] if len(last) == 1 else torch.cat(last)  # (..., D·H_out)

@@ -33,5 +33,5 @@ __all__ = [
 
 import_module("elman.ops.elsewhere")  # what else belongs to the operators
 import_module("elman.ops.rules")
-for _light in ("cpu", "triton", "aten", "reference", OPERATORS):  # torch.compile follows no import
+for _light in ("cpu", "cuda", "triton", "aten", "reference", OPERATORS):  # torch.compile follows no import
     backend_module(_light)

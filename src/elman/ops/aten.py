@@ -14,7 +14,7 @@ from elman.ops.layout import continued, in_order, product, scaled
 _IN_PLACE = {"tanh": torch.tanh_, "relu": torch.relu_, "identity": lambda z: z}
 
 
-def serves(device: torch.device, dtype: torch.dtype) -> str | None:
+def serves(device: torch.device, dtype: torch.dtype, H: int | None = None) -> str | None:
     """Why this backend cannot serve such tensors, in words; None where it can."""
     return None if dtype.is_floating_point else f"{dtype} is not a real floating-point type"
 

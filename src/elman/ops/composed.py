@@ -5,6 +5,7 @@ another operator; to be differentiated themselves they are computed once more, `
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -29,7 +30,10 @@ class Kind(NamedTuple):
     eps: float | None = None
 
 
-_NOTHING = {dtype: torch.empty(0, dtype=dtype, device="cpu") for dtype in cpu.OWN}
+@cache
+def _nothing(dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.empty(0, dtype=dtype, device=device)
+
 
 #: The gates and the norms of every direction, in tensors that they are taken from the front of.
 Take = Callable[[list[Tensor]], tuple[list[Gates], list[Norm]]]
@@ -46,6 +50,24 @@ def in_one_piece(tensors: Sequence[Tensor]) -> bool:
     if asked_for() is None:  # the kernels come first, so that no more need be asked
         return cpu.problem() is None
     return select(x.device, x.dtype).backend == "cpu"
+
+
+def on_one_gpu(tensors: Sequence[Tensor], H: int) -> bool:
+    """Whether the GPU kernel's own layer of H units serves, likewise."""
+    x = tensors[0]
+    if not x.is_cuda or torch.is_autocast_enabled("cuda") or transformed() or traced():
+        return False
+    device, dtype = x.device, x.dtype
+    for t in tensors[1:]:
+        if t.device != device or t.dtype != dtype:
+            return False
+    return _backend_of(device, dtype, asked_for(), H) == "cuda"
+
+
+@cache
+def _backend_of(device: torch.device, dtype: torch.dtype, wanted: str | None, H: int) -> str:
+    """What `select` chooses, which takes longer to find than a small layer does."""
+    return select(device, dtype, wanted, H).backend
 
 
 def check_devices(tensors: Sequence[Tensor]) -> None:
@@ -75,7 +97,7 @@ def to_be_transformed(*bars: Tensor | None) -> bool:
 def stamp_of(output: Tensor) -> Tensor:
     """A tensor without numbers that has the version counter of the output."""
     stamp = output.detach()
-    stamp.data = _NOTHING[output.dtype]
+    stamp.data = _nothing(output.dtype, output.device)
     return stamp
 
 

@@ -77,7 +77,7 @@ def draw_mask(key: int, edge: int, to: Tensor) -> None:
     library().elman_draw_mask(key, edge, to.numel(), to.data_ptr())
 
 
-def serves(device: torch.device, dtype: torch.dtype) -> str | None:
+def serves(device: torch.device, dtype: torch.dtype, H: int | None = None) -> str | None:
     """Why this backend cannot serve such tensors, in words; None where it can."""
     if device.type != "cpu":
         return f"its kernels are for the CPU, not for {device.type}"

@@ -184,7 +184,7 @@ def _chosen(x: Tensor, backend: str | None) -> str | None:
         return None
     if torch.compiler.is_compiling() and (backend or asked_for()) is None and not x.is_complex():
         return OPERATORS
-    chosen = select(x.device, x.dtype, backend).backend
+    chosen = select(x.device, x.dtype, backend, x.shape[-1]).backend
     return None if x.is_complex() else chosen
 
 

@@ -1,4 +1,7 @@
-"""What the operators do where there are no kernels: torch's own, with the same numbers."""
+"""What the operators do where the CPU kernels do not serve, with the same numbers.
+
+On a GPU its kernel, where there is one; otherwise torch's own operators.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,9 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from elman.ops import aten, cpu
+from elman.ops import cpu
 from elman.ops.activations import slope
 from elman.ops.check import check_batch_sizes
+from elman.ops.composed import on_one_gpu
+from elman.ops.cuda import layer as cuda_layer
 from elman.ops.derivatives import both
 from elman.ops.gates import Gates, from_flat, numbers, spread
 from elman.ops.layout import (
@@ -25,6 +30,7 @@ from elman.ops.layout import (
     scaled,
 )
 from elman.ops.operators import NAMES, directions
+from elman.ops.select import backend_module, select
 
 
 def _elsewhere(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -43,6 +49,11 @@ def _elsewhere(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return register
 
 
+def _backend(x: Tensor) -> Any:
+    """The module with the scans for such a sequence."""
+    return backend_module(select(x.device, x.dtype, H=x.shape[-1]).backend)
+
+
 @_elsewhere("scan")
 def _scan(
     a: Tensor,
@@ -53,7 +64,7 @@ def _scan(
     reverse: bool,
 ) -> Tensor:
     check_batch_sizes(batch_sizes, a, h_0)
-    return aten.scan(a, weight_hh, h_0, NAMES[number], batch_sizes, reverse)
+    return _backend(a).scan(a, weight_hh, h_0, NAMES[number], batch_sizes, reverse)
 
 
 @_elsewhere("gated_scan")
@@ -72,13 +83,14 @@ def _gated_scan(
     check_batch_sizes(batch_sizes, a, h_0)
     gates = g, q, e
     time = batch_sizes, reverse
-    return aten.gated_scan(a, weight_hh, h_0, NAMES[number], *gates, bound or None, *time)
+    kernel = _backend(a).gated_scan
+    return kernel(a, weight_hh, h_0, NAMES[number], *gates, bound or None, *time)
 
 
 @_elsewhere("linear_scan")
 def _linear_scan(x: Tensor, weight: Tensor, s_0: Tensor, *rest: Any) -> Tensor:
     check_batch_sizes(rest[3], x, s_0)
-    return aten.linear_scan(x, weight, s_0, *rest)
+    return _backend(x).linear_scan(x, weight, s_0, *rest)
 
 
 @_elsewhere("layer")
@@ -91,10 +103,12 @@ def _layer(
     batch_sizes: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     check_batch_sizes(batch_sizes, x, h_0[0])
+    if on_one_gpu((x, h_0, *weights), h_0.shape[2]):
+        return cuda_layer.layer(x, h_0, weights, bias, NAMES[number], batch_sizes)
     outputs, last = [], []
     for d, (weight_ih, weight_hh, *biases) in enumerate(directions(weights, bias)):
         a = functional.linear(x, weight_ih, biases[0] + biases[1] if bias else None)
-        h = aten.scan(a, weight_hh, h_0[d], NAMES[number], batch_sizes, d == 1)
+        h = _backend(a).scan(a, weight_hh, h_0[d], NAMES[number], batch_sizes, d == 1)
         outputs.append(h)
         last.append(ended(h, h_0[d], batch_sizes, d == 1))
     return torch.cat(outputs, -1), torch.stack(last)
@@ -114,6 +128,11 @@ def _layer_backward(
     wanted: int,
 ) -> list[Tensor]:
     """README.md beside this file: δ by a linear_scan, and products of whole sequences."""
+    if on_one_gpu((x, h_0, *weights), h_0.shape[2]):
+        wants = bool(wanted & 1), bool(wanted & 2), bool(wanted & 4)
+        return cuda_layer.layer_backward(
+            output_bar, h_n_bar, x, h_0, output, weights, bias, NAMES[number], batch_sizes, wants
+        )
     _, N, H = h_0.shape
     x_bar, h_0_bar, weight_bars = lying_as(x).zero_(), h_0.new_zeros(h_0.shape), []
     for d, (weight_ih, weight_hh, *biases) in enumerate(directions(weights, bias)):
@@ -125,7 +144,7 @@ def _layer_backward(
         if h_n_bar is not None:
             h_0_bar[d] += _add_at_the_ends(h_bar, h_n_bar[d], batch_sizes, reverse)
         d_h = slope(h, NAMES[number])
-        delta = aten.linear_scan(
+        delta = _backend(h).linear_scan(
             scaled(d_h, h_bar), weight_hh, torch.zeros_like(initial), d_h,
             None, None, batch_sizes, not reverse,
         )  # fmt: skip
@@ -158,7 +177,7 @@ def _gated_layer(
     for d, (weight_ih, weight_hh, *biases) in enumerate(directions(weights, bias)):
         a = functional.linear(x, weight_ih, biases[0] + biases[1] if bias else None)
         g, q, e, _ = gates[d].spread(a, batch_sizes)
-        h, y = aten.gated_scan(
+        h, y = _backend(a).gated_scan(
             a, weight_hh, h_0[d], NAMES[number], g, q, e, bound or None, batch_sizes, d == 1
         )
         outputs.append(h)
@@ -202,7 +221,7 @@ def _gated_layer_backward(
         inner = (y if y.dim() > 1 else output).narrow(-1, d * H, H)
         through = both(slope(inner, NAMES[number], bound or None), g)
         after = [None if c is None else following(c, batch_sizes, reverse) for c in (q, through, e)]
-        lambda_ = aten.linear_scan(
+        lambda_ = _backend(h).linear_scan(
             h_bar, weight_hh, torch.zeros_like(initial), after[0], after[1], after[2],
             batch_sizes, not reverse,
         )  # fmt: skip

@@ -6,6 +6,7 @@ devices and dtypes) is composed of `scan` and torch's own products, with the sam
 """
 
 from collections.abc import Sequence
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -21,9 +22,11 @@ from elman.ops.composed import (
     composed,
     differentiable,
     in_one_piece,
+    on_one_gpu,
     stamp_of,
     to_be_transformed,
 )
+from elman.ops.cuda import layer as cuda_layer
 from elman.ops.doors import autocast, transformed
 from elman.ops.gated_layer import gated_layer
 from elman.ops.gates import Gates
@@ -33,7 +36,7 @@ from elman.ops.select import asked_for
 
 def layer(
     x: Tensor,
-    h_0: Tensor,
+    h_0: Tensor | None,
     weights: Sequence[Sequence[Tensor]],
     nonlinearity: Nonlinearity = "tanh",
     batch_sizes: Tensor | None = None,
@@ -48,7 +51,7 @@ def layer(
 
     Args:
         x: (L, N, H_in), or packed (rows, H_in).
-        h_0: (D, N, H).
+        h_0: (D, N, H); of a dense sequence None stands for zeros.
         weights: for each direction weight_ih (H, H_in), weight_hh (H, H) and, or not, bias_ih
             and bias_hh (H,). The second direction runs from the end.
         nonlinearity, batch_sizes, bound: as in `scan`.
@@ -67,21 +70,45 @@ def layer(
     >>> output.shape, h_n
     (torch.Size([3, 1, 2]), tensor([[[1., 1.]]]))
     """
-    if gates or norms or bound is not None or callable(nonlinearity):
+    plain = not (gates or norms or bound is not None or callable(nonlinearity))
+    flat = [tensor for direction in weights for tensor in direction]
+    bias = len(weights[0]) == 4
+    if h_0 is None:
+        if plain and batch_sizes is None and not torch.compiler.is_compiling():
+            if on_one_gpu((x, *flat), H=flat[1].shape[0]):  # whose kernel need not read zeros
+                return _run(cuda_layer, nonlinearity, None, bias, x, None, flat)
+        h_0 = x.new_zeros(len(weights), x.shape[1], flat[1].shape[0])
+    if not plain:
         return gated_layer(x, h_0, weights, nonlinearity, batch_sizes, gates, bound, norms)
     if torch.compiler.is_compiling():
         return _for_a_graph(x, h_0, weights, nonlinearity, batch_sizes)
     if batch_sizes is not None:
         check_batch_sizes(batch_sizes, x, h_0[0])
-    flat = [tensor for direction in weights for tensor in direction]
     tensors = (x, h_0, *flat)
-    bias = len(weights[0]) == 4
-    if not in_one_piece(tensors):
-        check_devices(tensors)
-        return composed(Kind(nonlinearity, bias), x, h_0, weights, (), batch_sizes)
-    if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
-        return Layer.apply(nonlinearity, batch_sizes, bias, x, h_0, *flat)
-    return cpu.layer(x, h_0, flat, bias, nonlinearity, batch_sizes)
+    kernels = cpu if in_one_piece(tensors) else None
+    if kernels is None and on_one_gpu(tensors, h_0.shape[2]):
+        kernels = cuda_layer
+    if kernels is not None:
+        return _run(kernels, nonlinearity, batch_sizes, bias, x, h_0, flat)
+    check_devices(tensors)
+    return composed(Kind(nonlinearity, bias), x, h_0, weights, (), batch_sizes)
+
+
+def _run(
+    kernels: ModuleType,
+    nonlinearity: str,
+    batch_sizes: Tensor | None,
+    bias: bool,
+    x: Tensor,
+    h_0: Tensor | None,
+    weights: list[Tensor],
+) -> tuple[Tensor, Tensor]:
+    """As one operator, by the module that has it and its gradients."""
+    if torch.is_grad_enabled() and any(
+        t is not None and t.requires_grad for t in (x, h_0, *weights)
+    ):
+        return Layer.apply(kernels, nonlinearity, batch_sizes, bias, x, h_0, *weights)
+    return kernels.layer(x, h_0, weights, bias, nonlinearity, batch_sizes)
 
 
 def _for_a_graph(
@@ -110,16 +137,17 @@ class Layer(Function):
     @staticmethod
     def forward(
         ctx: Any,
+        kernels: ModuleType,
         nonlinearity: str,
         batch_sizes: Tensor | None,
         bias: bool,
         x: Tensor,
-        h_0: Tensor,
+        h_0: Tensor | None,
         *weights: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        output, h_n = cpu.layer(x, h_0, list(weights), bias, nonlinearity, batch_sizes)
+        output, h_n = kernels.layer(x, h_0, list(weights), bias, nonlinearity, batch_sizes)
         ctx.set_materialize_grads(False)
-        ctx.kind = nonlinearity, bias
+        ctx.kernels, ctx.kind = kernels, (nonlinearity, bias)
         # The caller may write in the output, as in torch's. So its states are saved under a
         # version counter of their own, beside a stamp: if that has moved on, the states are
         # computed again. (What is written past it, through .data or NumPy, it cannot see.)
@@ -133,10 +161,10 @@ class Layer(Function):
         x, h_0, output, batch_sizes, *weights = ctx.saved_tensors
         nonlinearity, bias = ctx.kind
         if ctx.stamp._version != ctx.version:
-            output, _ = cpu.layer(x, h_0, weights, bias, nonlinearity, batch_sizes)
-        wants = ctx.needs_input_grad[3:]
+            output, _ = ctx.kernels.layer(x, h_0, weights, bias, nonlinearity, batch_sizes)
+        wants = ctx.needs_input_grad[4:]
         saved = x, h_0, output, batch_sizes, weights
-        return None, None, None, *_gradients(ctx.kind, saved, output_bar, h_n_bar, wants)
+        return *(None,) * 4, *_gradients(ctx.kernels, ctx.kind, saved, output_bar, h_n_bar, wants)
 
 
 # --- the operator itself, in a graph that torch.compile or torch.export has made -----------
@@ -153,7 +181,8 @@ def _rule(ctx: Any, output_bar: Tensor | None, h_n_bar: Tensor | None) -> tuple:
     x, h_0, output, batch_sizes, *weights = ctx.saved_tensors
     wants = *ctx.needs_input_grad[:2], *ctx.needs_input_grad[2]
     saved = x, h_0, output, batch_sizes, weights
-    x_bar, h_0_bar, *weight_bars = _gradients(ctx.kind, saved, output_bar, h_n_bar, wants)
+    kernels = cpu  # the operator itself knows where
+    x_bar, h_0_bar, *weight_bars = _gradients(kernels, ctx.kind, saved, output_bar, h_n_bar, wants)
     return x_bar, h_0_bar, weight_bars, None, None, None
 
 
@@ -164,8 +193,9 @@ torch.library.register_autograd("elman::layer", _rule, setup_context=_keep)
 
 
 def _gradients(
+    kernels: ModuleType,
     kind: tuple[str, bool],
-    saved: tuple[Tensor, Tensor, Tensor, Tensor | None, list[Tensor]],
+    saved: tuple[Tensor, Tensor | None, Tensor, Tensor | None, list[Tensor]],
     output_bar: Tensor | None,
     h_n_bar: Tensor | None,
     wants: Sequence[bool],
@@ -175,11 +205,14 @@ def _gradients(
         return [None] * len(wants)
     x, h_0, output, batch_sizes, weights = saved
     if to_be_transformed(output_bar, h_n_bar):
+        if h_0 is None:
+            H = weights[1].shape[0]
+            h_0 = x.new_zeros(output.shape[-1] // H, x.shape[1], H)
         tensors, bars = [x, h_0, *weights], (output_bar, h_n_bar)
         return differentiable(Kind(*kind), tensors, lambda _: ([], []), batch_sizes, bars, wants)
     wants_x, wants_h_0, *wants_weights = wants
     wanted = wants_x, wants_h_0, any(wants_weights)
-    x_bar, h_0_bar, *weight_bars = cpu.layer_backward(
+    x_bar, h_0_bar, *weight_bars = kernels.layer_backward(
         output_bar, h_n_bar, x, h_0, output, weights, kind[1], kind[0], batch_sizes, wanted
     )
     bars = x_bar if wants_x else None, h_0_bar if wants_h_0 else None

@@ -14,7 +14,7 @@ from elman.ops.between import gated_scan as gated_scan
 from elman.ops.layout import continued, in_order, joined, product, scaled
 
 
-def serves(device: object, dtype: object) -> None:
+def serves(device: object, dtype: object, H: object = None) -> None:
     """The equation serves every device and dtype."""
 
 

@@ -1,9 +1,9 @@
 """Which backend serves a call, and why.
 
 A backend is a module of this package with `scan` and `linear_scan` of the reference's
-signature, and with `serves(device, dtype)`: None where it can, otherwise why not, in words. One
-that can serve but is better not chosen unless it is asked for has `by_name(device, dtype)` as well,
-which says why.
+signature, and with `serves(device, dtype, H)`: None where it can, otherwise why not, in words. One
+that can serve but is sometimes better not chosen unless it is asked for has `by_name`, of the same
+arguments, as well, which says why.
 """
 
 import importlib
@@ -18,7 +18,8 @@ import torch
 #: Each backend and what it is, the preferred one first.
 BACKENDS = {
     "cpu": "compiled kernels for the CPU",
-    "triton": "Triton kernels for NVIDIA GPUs, for those who ask for them by name",
+    "cuda": "a CUDA kernel for NVIDIA GPUs whose blocks form clusters, as those of an H100",
+    "triton": "Triton kernels for NVIDIA GPUs",
     "aten": "torch's own operators, on every device",
     "reference": "the plain loop, for reading and for checking the others",
 }
@@ -51,11 +52,14 @@ def asked_for() -> str | None:
     return getattr(_of_this_thread, "backend", None)
 
 
-def select(device: torch.device, dtype: torch.dtype, backend: str | None = None) -> Choice:
+def select(
+    device: torch.device, dtype: torch.dtype, backend: str | None = None, H: int | None = None
+) -> Choice:
     """The backend for tensors of this device and dtype.
 
     Args:
         device, dtype: of the tensors of the call.
+        H: how many units there are. Default: any that a backend serves.
         backend: a name from `BACKENDS` to insist on; by default the one that
             `use_backend` set, or else the first that can serve and need not be asked for.
 
@@ -68,16 +72,16 @@ def select(device: torch.device, dtype: torch.dtype, backend: str | None = None)
     """
     wanted = backend or asked_for()
     if wanted is not None:
-        problem = backend_module(wanted).serves(device, dtype)
+        problem = backend_module(wanted).serves(device, dtype, H)
         if problem:
             raise ValueError(f"backend {wanted!r} cannot serve this call: {problem}")
         return Choice(wanted, "it was asked for by name")
     passed_over: list[str] = []
     for name, description in BACKENDS.items():
         module = backend_module(name)
-        problem = module.serves(device, dtype)
+        problem = module.serves(device, dtype, H)
         if problem is None and hasattr(module, "by_name"):
-            problem = module.by_name(device, dtype)
+            problem = module.by_name(device, dtype, H)
         if problem is None:
             return Choice(name, "; ".join([*passed_over, description]))
         passed_over.append(f"not {name}: {problem}")

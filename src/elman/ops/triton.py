@@ -17,12 +17,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch._subclasses import FakeTensor
-from torch._subclasses.functional_tensor import FunctionalTensor
-from torch.utils.weak import WeakIdKeyDictionary
 
 from elman.ops import aten
 from elman.ops.activations import NUMBERS
+from elman.ops.on_device import lies, without_numbers
 
 _KERNELS = "elman.ops.triton_kernels"
 _DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
@@ -37,8 +35,6 @@ _TILE = {
 }
 #: So many programs can run side by side, one on each of the multiprocessors of an H100 or H200.
 _PROGRAMS = 132
-#: Tensors that torch.compile and torch.export work with, which have no memory to read.
-_WITHOUT_NUMBERS = (FakeTensor, FunctionalTensor)
 #: What lies so many numbers apart is counted in 64 bits.
 _FAR = 2**31
 
@@ -93,7 +89,7 @@ def interpreted() -> bool:
     return bool(_kernels().INTERPRETED)
 
 
-def serves(device: torch.device, dtype: torch.dtype) -> str | None:
+def serves(device: torch.device, dtype: torch.dtype, H: int | None = None) -> str | None:
     """Why this backend cannot serve such tensors, in words; None where it can."""
     if dtype not in _DTYPES:
         return f"{dtype} is not a real floating-point type it has kernels for"
@@ -117,11 +113,15 @@ def serves(device: torch.device, dtype: torch.dtype) -> str | None:
 serves._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
-def by_name(device: torch.device, dtype: torch.dtype) -> str | None:
+def by_name(device: torch.device, dtype: torch.dtype, H: int | None = None) -> str | None:
     """Why it is not chosen unless asked for by name, in words; None where it may be."""
     if device.type == "cpu":
         return "an interpreter is slow"
-    return "ask for it by name: its kernels have not yet been timed on a GPU"
+    if dtype == torch.float64:
+        return "ask for it by name: in float64 its kernels have not been timed"
+    if H is not None and _KEPT[dtype] < H:
+        return f"ask for it by name: to read a weight of {H} by {H} anew at every step is slow"
+    return None
 
 
 def _kernels() -> ModuleType:
@@ -190,7 +190,7 @@ def _launches(*tensors: Tensor | None) -> bool:
     Not where torch itself writes the operations down, or asks for shapes alone: there its own
     operators stand for the kernel, as they do for those of aten.
     """
-    return aten.may_write(*tensors) and not any(isinstance(t, _WITHOUT_NUMBERS) for t in tensors)
+    return aten.may_write(*tensors) and not any(map(without_numbers, tensors))
 
 
 def _run(
@@ -221,7 +221,7 @@ def _run(
     tl = kernels.tl
     tiles = -(-N // cut.rows)
     packed = batch_sizes is not None
-    offsets, lengths = (None, None) if batch_sizes is None else _packed(batch_sizes, N, x.device)
+    offsets, lengths = (None, None) if batch_sizes is None else lies(batch_sizes, N, x.device)
     weight_strides = _strides(weight, 2, groups=weight.dim() == 3)
     initial_strides = s_0.stride(0), *_strides(s_0, 1, weight.dim() == 3)
     sequences = [
@@ -282,27 +282,3 @@ def _strides(x: Tensor, units: int, groups: bool) -> tuple[int, ...]:
 def _precision() -> str:
     """Of products of float32: TF32 where torch's own are allowed it."""
     return "tf32" if torch.backends.cuda.matmul.fp32_precision == "tf32" else "ieee"
-
-
-# of each batch_sizes where its steps begin and how long its rows are, as long as it lives
-_remembered: WeakIdKeyDictionary = WeakIdKeyDictionary()
-
-
-def _packed(batch_sizes: Tensor, N: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Where each step begins, and how many steps each row has, on the device.
-
-    They are remembered with batch_sizes. So a backward pass does not copy them again, and a CUDA
-    graph that is captured after a first call copies nothing; it needs batch_sizes to live on.
-    """
-    known = _remembered.get(batch_sizes)
-    version = None if batch_sizes.is_inference() else batch_sizes._version
-    if known is not None and known[0] == (version, N, device) and version is not None:
-        return known[1], known[2]
-    row = torch.arange(N, device="cpu")
-    lengths = len(batch_sizes) - torch.searchsorted(batch_sizes.flip(0), row, right=True)
-    offsets = batch_sizes.cumsum(0) - batch_sizes
-    moved = [offsets, lengths.to(torch.int32)]
-    if device.type == "cuda":  # from pinned memory no copy waits for the device
-        moved = [t.pin_memory().to(device, non_blocking=True) for t in moved]
-    _remembered[batch_sizes] = ((version, N, device), *moved)
-    return moved[0], moved[1]

@@ -1,0 +1,214 @@
+"""The scans as one CUDA kernel, for NVIDIA GPUs whose blocks form clusters: H100, H200 and later.
+
+A cluster of up to 16 blocks keeps the whole weight, each block its part, and has some rows of the
+batch for all their steps (`scan.cuh`); `plans.py` says how many of each. Nothing is asked of the
+host meanwhile, sums are float32 and added in a fixed order, and so are states from step to step;
+only what enters the product and what is written is rounded to the dtype.
+"""
+
+
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from elman.ops import aten
+from elman.ops.activations import NUMBERS
+from elman.ops.cuda import compiled
+from elman.ops.cuda.compiled import Launch
+from elman.ops.cuda.kinds import BACK, FORWARD, GIVEN, LINEAR, Kind, source
+from elman.ops.cuda.plans import DTYPES, Plan, fits, plan
+from elman.ops.on_device import lies, without_numbers
+
+
+def serves(device: torch.device, dtype: torch.dtype, H: int | None = None) -> str | None:
+    """Why this backend cannot serve such tensors, in words; None where it can."""
+    if device.type != "cuda":
+        return f"its kernel is for NVIDIA GPUs, not for {device.type}"
+    if dtype not in DTYPES:
+        return f"it has float32, bfloat16 and float16, not {dtype}"
+    if torch.version.hip:
+        return "its kernel is for NVIDIA GPUs, not for AMD's"
+    if not torch.cuda.is_available():
+        return "torch finds no GPU here"
+    capability = torch.cuda.get_device_capability(device)
+    if capability not in ((9, 0), (10, 0), (10, 3)):
+        has = f"{capability[0]}.{capability[1]}"
+        return f"it needs clusters of 16 blocks, as compute capability 9.0 has; this GPU has {has}"
+    if H is not None and not fits(H, dtype):
+        return f"a weight of {H} by {H} in {dtype} does not fit in a cluster of blocks"
+    return compiled.problem()
+
+
+# as running.py: torch.compile runs it where it meets it, for it follows no import
+serves._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+
+def scan(
+    a: Tensor,
+    weight_hh: Tensor,
+    h_0: Tensor,
+    nonlinearity: str = "tanh",
+    batch_sizes: Tensor | None = None,
+    reverse: bool = False,
+) -> Tensor:
+    """As `reference.scan`."""
+    if not _launches(a, weight_hh, h_0):
+        return aten.scan(a, weight_hh, h_0, nonlinearity, batch_sizes, reverse)
+    return run(
+        FORWARD, a, weight_hh, h_0, f=nonlinearity, batch_sizes=batch_sizes, reverse=reverse
+    )[0]
+
+
+def gated_scan(
+    a: Tensor,
+    weight_hh: Tensor,
+    h_0: Tensor,
+    nonlinearity: str = "tanh",
+    g: Tensor | None = None,
+    q: Tensor | None = None,
+    e: Tensor | None = None,
+    bound: float | None = None,
+    batch_sizes: Tensor | None = None,
+    reverse: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """As `reference.gated_scan`; y is empty where it is h."""
+    if not _launches(a, weight_hh, h_0, g, q, e):
+        return aten.gated_scan(
+            a, weight_hh, h_0, nonlinearity, g, q, e, bound, batch_sizes, reverse
+        )
+    return run(
+        FORWARD, a, weight_hh, h_0, g, q, e, nonlinearity, bound, batch_sizes, reverse,
+    )  # fmt: skip
+
+
+def linear_scan(
+    x: Tensor,
+    weight: Tensor,
+    s_0: Tensor,
+    p: Tensor | None = None,
+    q: Tensor | None = None,
+    e: Tensor | None = None,
+    batch_sizes: Tensor | None = None,
+    reverse: bool = False,
+) -> Tensor:
+    """As `reference.linear_scan`."""
+    if not _launches(x, weight, s_0, p, q, e):
+        return aten.linear_scan(x, weight, s_0, p, q, e, batch_sizes, reverse)
+    return run(
+        LINEAR, x, weight.mT, s_0, p, q, e, batch_sizes=batch_sizes, reverse=reverse
+    )[0]
+
+
+def _launches(*tensors: Tensor | None) -> bool:
+    """Whether there is something to launch a kernel for; as in triton.py."""
+    return aten.may_write(*tensors) and not any(map(without_numbers, tensors))
+
+
+def run(
+    mode: int,
+    x: Tensor | None,
+    weight: Tensor,
+    first: Tensor | None,
+    g: Tensor | None = None,
+    q: Tensor | None = None,
+    e: Tensor | None = None,
+    f: str = "identity",
+    bound: float | None = None,
+    batch_sizes: Tensor | None = None,
+    reverse: bool | int = False,
+    *,
+    more: Tensor | None = None,
+    last: Tensor | None = None,
+    out: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """All that the kernel does: the states, and y where there is one that is not the state.
+
+    Args:
+        x: (L, N, H) or packed (rows, H), with groups G before H. Without it, as of BACK may be, g
+            has the shape.
+        weight: (out, in), as W; of a linear scan Mᵀ.
+        first: the state there is before, (N, H), or with groups (N, G, H), or zero.
+        reverse: of all groups, or a bit for each.
+        more: of BACK, what is added to x at each row's first step, in the shape of the states.
+        last: where the last states are to be written, in that shape; as `more` or `first` tells N.
+        out: where the states are; x itself may be. Default: a new tensor.
+    """
+    like = g if x is None else x
+    assert like is not None
+    if out is None:
+        out = torch.empty_like(like, memory_format=torch.contiguous_format)
+    grouped, packed = weight.dim() == 3, batch_sizes is not None
+    N = like.shape[1] if batch_sizes is None else _rows(first, more, last)
+    H, groups = weight.shape[-1], weight.shape[0] if grouped else 1
+    carry = mode == FORWARD and (g is not None or e is not None)
+    y = torch.empty_like(out) if carry else out.new_empty(0)
+    if N * H * groups == 0:
+        return out, y
+    L, offsets, lengths = like.shape[0], 0, 0
+    if batch_sizes is not None:
+        places = lies(batch_sizes, N, like.device)
+        L, offsets, lengths = len(batch_sizes), *(place.data_ptr() for place in places)
+    kept = [c if c is None or c.stride(-1) == 1 or H == 1 else c.contiguous()
+            for c in (x, g, q, e, first, more)]  # fmt: skip
+    row, group = (0 if packed else 1), -2 if grouped else -1
+    numbers: list[int] = []
+    for c in (*kept[:4], out, y if carry else None):
+        if c is None:
+            numbers += _NO_SEQUENCE
+        else:
+            step = 0 if packed else c.stride(0)
+            numbers += c.data_ptr(), step, c.stride(row), c.stride(group) if grouped else 0
+    # whether all of them can be read and written 4 bytes at a time
+    aligned = like.dtype.itemsize == 4 or not (H % 2 or any(n % 2 for n in numbers)
+                                               or any(n % 4 for n in numbers[::4]))  # fmt: skip
+    numbers += weight.data_ptr(), weight.stride(0) if grouped else 0, *weight.stride()[-2:]
+    for c in (*kept[4:], last):
+        if c is None:
+            numbers += _NO_STATE
+        else:
+            numbers += c.data_ptr(), c.stride(0), c.stride(group) if grouped else 0
+    ROWS, launch = _kernel(
+        like.dtype, like.device, H, N, groups, mode, f, bound,
+        (g is not None and mode != BACK, q is not None, e is not None, carry, packed, aligned),
+    )  # fmt: skip
+    tiles = -(-N // ROWS)
+    backward = -int(reverse) if isinstance(reverse, bool) else reverse
+    given = GIVEN.pack(*numbers, offsets, lengths, L, N, tiles, backward)
+    launch(given, tiles * groups)
+    return out, y
+
+
+_NO_SEQUENCE, _NO_STATE = (0, 0, 0, 0), (0, 0, 0)
+
+
+def _rows(*states: Tensor | None) -> int:
+    """How many rows there are, from the states of each."""
+    return next(s.shape[0] for s in states if s is not None)
+
+
+@lru_cache(maxsize=4096)
+def _kernel(
+    dtype: torch.dtype,
+    device: torch.device,
+    H: int,
+    N: int,
+    groups: int,
+    mode: int,
+    f: str,
+    bound: float | None,
+    has: tuple[bool, ...],
+) -> tuple[int, Launch]:
+    """How many rows a cluster of a kernel has, and what launches it."""
+    cut = plan(H, N, groups, dtype, compiled.at_once(device))
+    assert cut is not None, "select.py asks whether there is one"
+    kind = Kind(DTYPES[dtype], H, mode, NUMBERS[f], None if bound is None else float(bound), *has)
+    return cut.ROWS, _launches_of(kind, cut, device)
+
+
+@lru_cache(maxsize=4096)
+def _launches_of(kind: Kind, cut: Plan, device: torch.device) -> Launch:
+    """What launches a kernel; the same for all N that are cut up alike."""
+    shared = cut.shared(kind.DTYPE == 0, kind.sequences)
+    return compiled.loaded(source(kind, cut), cut.BLOCKS, cut.threads, shared, device)

@@ -1,0 +1,219 @@
+"""A layer of a network on a GPU, whole, and its gradients: one launch of the scan's kernel each.
+
+Both directions run side by side in it, as two groups. What is left are products of whole sequences
+and sums: torch's own, or for a small layer all of them in one launch (`products.py`).
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from elman.ops.cuda import run
+from elman.ops.cuda.kinds import BACK, FORWARD
+from elman.ops.cuda.products import MOST, Rows, job, multiply
+from elman.ops.layout import outer, outer_with_previous
+from elman.ops.on_device import before
+from elman.ops.operators import directions
+
+
+def layer(
+    x: Tensor,
+    h_0: Tensor | None,
+    weights: Sequence[Tensor],
+    bias: bool,
+    nonlinearity: str,
+    batch_sizes: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """As `elman.ops.layer.layer`, outside of autograd; of a dense sequence h_0 may be absent."""
+    ways = directions(list(weights), bias)
+    D, H = len(ways), ways[0][1].shape[0]
+    N = x.shape[1] if h_0 is None else h_0.shape[1]
+    a = _from_x_at_once(x, ways) if _small(x, ways, batch_sizes) else _from_x(x, ways)
+    h_n = x.new_empty(D, N, H)
+    states = _grouped(a, D)
+    run(
+        FORWARD, states, _of_h(ways), _of_rows(h_0), f=nonlinearity, batch_sizes=batch_sizes,
+        reverse=_ways(D), last=_of_rows(h_n), out=states,
+    )  # fmt: skip
+    return a, h_n
+
+
+def layer_backward(
+    output_bar: Tensor | None,
+    h_n_bar: Tensor | None,
+    x: Tensor,
+    h_0: Tensor | None,
+    output: Tensor,
+    weights: Sequence[Tensor],
+    bias: bool,
+    nonlinearity: str,
+    batch_sizes: Tensor | None,
+    wanted: tuple[bool, bool, bool],
+) -> list[Tensor]:
+    """As `cpu.layer_backward`."""
+    ways = directions(list(weights), bias)
+    D = len(ways)
+    delta = torch.empty_like(output, memory_format=torch.contiguous_format)
+    begun = None if h_0 is None else torch.empty_like(h_0, memory_format=torch.contiguous_format)
+    run(
+        BACK, None if output_bar is None else _grouped(output_bar, D), _of_h(ways).mT, None,
+        _grouped(output, D), f=nonlinearity, batch_sizes=batch_sizes, reverse=_ways(D) ^ (2**D - 1),
+        more=_of_rows(h_n_bar), last=_of_rows(begun),
+        out=_grouped(delta, D),
+    )  # fmt: skip
+    if _small(x, ways, batch_sizes):
+        return _gradients_at_once(delta, begun, x, h_0, output, ways, wanted)
+    bars = _gradients(delta, begun, x, h_0, output, ways, batch_sizes, wanted)
+    if wanted[1] and h_n_bar is not None and (batch_sizes is not None or len(x) == 0):
+        live = 0 if len(x) == 0 or batch_sizes is None else int(batch_sizes[0])
+        bars[1][:, live:] = h_n_bar[:, live:]  # of rows without a step
+    return bars
+
+
+# --- the products, by torch --------------------------------------------------------------------
+
+
+def _from_x(x: Tensor, ways: list[list[Tensor]]) -> Tensor:
+    """What the input says to every unit of every direction, (L, N, D·H) or (rows, D·H)."""
+    weight_ih, _, *biases = (ts[0] if len(ts) == 1 else torch.cat(ts) for ts in zip(*ways))
+    return functional.linear(x, weight_ih, biases[0] + biases[1] if biases else None)
+
+
+def _gradients(
+    delta: Tensor,
+    begun: Tensor | None,
+    x: Tensor,
+    h_0: Tensor | None,
+    output: Tensor,
+    ways: list[list[Tensor]],
+    batch_sizes: Tensor | None,
+    wanted: tuple[bool, bool, bool],
+) -> list[Tensor]:
+    """Those of x, h_0 and the weights, from what reaches the inside of f.
+
+    Args:
+        delta: that, in the shape of the output.
+        begun: the same at each row's first step, (D, N, H), where there is an h_0.
+    """
+    D, H = len(ways), ways[0][1].shape[0]
+    nothing = x.new_empty(0)
+    bars = [nothing] * (2 + sum(map(len, ways)))
+    rows = delta.flatten(0, -2)
+    if wanted[0]:
+        weight_ih = ways[0][0] if D == 1 else torch.cat([way[0] for way in ways])
+        bars[0] = (rows @ weight_ih).view(x.shape)
+    if wanted[1] and begun is not None:
+        bars[1] = begun @ (_of_h(ways) if D == 2 else ways[0][1][None])
+    if not wanted[2]:
+        return bars
+    of_ih = (rows.mT @ x.reshape(-1, x.shape[-1])).split(H)
+    of_biases = rows.sum(0).expand(2, -1).clone().split(H, 1) if len(ways[0]) == 4 else ()
+    for d, (_, weight_hh, *_biases) in enumerate(ways):
+        own, h = (t.narrow(-1, d * H, H) for t in (delta, output))
+        if h_0 is None:
+            now, past = (own[:-1], h[1:]) if d == 1 else (own[1:], h[:-1])
+            of_hh = outer(now, past, weight_hh)
+        elif batch_sizes is None:
+            of_hh = outer_with_previous(own, h, h_0[d], weight_hh, None, d == 1)
+        else:
+            index = before(batch_sizes, h_0.shape[1], x.device, d == 1)
+            of_hh = outer(own, torch.cat([h, h_0[d]]).index_select(0, index), weight_hh)
+        each = len(ways[0])
+        of_way = of_ih[d], of_hh, *(of_biases[d].unbind() if of_biases else ())
+        bars[2 + each * d : 2 + each * (d + 1)] = of_way
+    return bars
+
+
+# --- the products of a small layer, at once ----------------------------------------------------
+
+
+def _small(x: Tensor, ways: list[list[Tensor]], batch_sizes: Tensor | None) -> bool:
+    """Whether the layer is so small that asking for its products takes longer than they do."""
+    H = ways[0][1].shape[0]
+    multiplications = x.numel() * len(ways) * H
+    if x.shape[-1]:
+        multiplications += multiplications // x.shape[-1] * H
+    return batch_sizes is None and 0 < multiplications <= MOST
+
+
+def _from_x_at_once(x: Tensor, ways: list[list[Tensor]]) -> Tensor:
+    """As `_from_x`."""
+    H = len(ways[0][0])
+    a = x.new_empty(*x.shape[:-1], len(ways) * H)
+    rows, of_x = a.flatten(0, -2), x.reshape(-1, x.shape[-1])
+    multiply(
+        [
+            job(of_x, weight_ih.mT, rows.narrow(1, d * H, H), more=tuple(biases))
+            for d, (weight_ih, _, *biases) in enumerate(ways)
+        ],
+        x,
+    )
+    return a
+
+
+def _gradients_at_once(
+    delta: Tensor,
+    begun: Tensor | None,
+    x: Tensor,
+    h_0: Tensor | None,
+    output: Tensor,
+    ways: list[list[Tensor]],
+    wanted: tuple[bool, bool, bool],
+) -> list[Tensor]:
+    """As `_gradients`, of a dense sequence."""
+    N, D, H = x.shape[1], len(ways), ways[0][1].shape[0]
+    nothing = x.new_empty(0)
+    bars = [nothing] * 2
+    rows, states, of_x = delta.flatten(0, -2), output.flatten(0, -2), x.reshape(-1, x.shape[-1])
+    jobs = []
+    if wanted[0]:
+        bars[0] = x.new_empty(x.shape)
+        weight_ih = ways[0][0] if D == 1 else Rows(ways[0][0], ways[1][0])
+        jobs.append(job(rows, weight_ih, bars[0].flatten(0, -2)))
+    if wanted[1] and begun is not None:
+        bars[1] = torch.empty_like(begun)
+        jobs += [job(begun[d], way[1], bars[1][d]) for d, way in enumerate(ways)]
+    for d, way in enumerate(ways):
+        if not wanted[2]:
+            bars += [nothing] * len(way)
+            continue
+        own = [torch.empty_like(weight, memory_format=torch.contiguous_format) for weight in way]
+        h, of_delta = states.narrow(1, d * H, H), rows.narrow(1, d * H, H).mT
+        jobs.append(job(of_delta, of_x, own[0], sums=tuple(own[2:])))
+        past: Tensor | Rows = h[N:] if d == 1 else h[:-N]
+        if h_0 is None:
+            of_delta = of_delta[:, :-N] if d == 1 else of_delta[:, N:]
+        else:
+            past = Rows(past, h_0[d]) if d == 1 else Rows(h_0[d], past)
+        jobs.append(job(of_delta, past, own[1]))
+        bars += own
+    if jobs:
+        multiply(jobs, x)
+    return bars
+
+
+# --- the directions ----------------------------------------------------------------------------
+
+
+def _ways(D: int) -> int:
+    """The directions that run from the end, a bit each: the second."""
+    return 2 * (D - 1)
+
+
+def _of_h(ways: list[list[Tensor]]) -> Tensor:
+    """The weights of h: (H, H), or (D, H, H) of two directions."""
+    return ways[0][1] if len(ways) == 1 else torch.stack([way[1] for way in ways])
+
+
+def _grouped(x: Tensor, D: int) -> Tensor:
+    """A sequence with its directions as groups, if there are two."""
+    return x if D == 1 else x.unflatten(-1, (D, -1))
+
+
+def _of_rows(states: Tensor | None) -> Tensor | None:
+    """States of (D, N, H) as (N, H), or (N, D, H) for two directions."""
+    if states is None:
+        return None
+    return states[0] if len(states) == 1 else states.transpose(0, 1)

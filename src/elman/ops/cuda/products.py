@@ -1,0 +1,78 @@
+"""The products of a small layer beside its scan, all in one launch (`products.cuh`).
+
+A layer of few rows takes as long as it takes to ask torch for each product, sum and copy.
+"""
+
+from functools import lru_cache
+from struct import Struct
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from elman.ops.cuda import compiled
+from elman.ops.cuda.compiled import Launch
+from elman.ops.cuda.plans import DTYPES
+
+#: Up to so many multiplications the time to ask for them is what counts.
+MOST = 2**30
+#: Blocks that share out the inner dimension of a tile.
+SPREAD = 8
+_SIDE, _THREADS = 64, 256
+_SHARED = 4 * ((2 * 16 + _SIDE) * (_SIDE + 4) + _SIDE)
+#: `Job` of products.cuh: eight addresses, six strides, four sizes.
+_JOB = Struct("14q4i")
+
+
+class Rows(NamedTuple):
+    """A matrix (K, N) whose first rows lie elsewhere than the rest; both with units side by side."""
+
+    first: Tensor
+    rest: Tensor
+
+
+def job(
+    a: Tensor,
+    b: Tensor | Rows,
+    c: Tensor,
+    more: tuple[Tensor, ...] = (),
+    sums: tuple[Tensor, ...] = (),
+) -> tuple[bytes, int]:
+    """What products.cuh needs to know of c = a b, and how many tiles c has.
+
+    Args:
+        a, b, c: (M, K), (K, N) and (M, N); c with its columns side by side.
+        more: none or two, (N,) each, to be added to every row of c.
+        sums: none or two, (M,) each, where the sums of a over K go.
+    """
+    (M, K), N = a.shape, c.shape[1]
+    first, rest = b if isinstance(b, Rows) else (b, b)
+    many = len(first) if isinstance(b, Rows) else K
+    packed = _JOB.pack(
+        a.data_ptr(), first.data_ptr(), rest.data_ptr(), c.data_ptr(),
+        *(t.data_ptr() for t in more or (_NOTHING, _NOTHING)),
+        *(t.data_ptr() for t in sums or (_NOTHING, _NOTHING)),
+        a.stride(0), a.stride(1), first.stride(0), rest.stride(0), first.stride(1), c.stride(0),
+        M, N, K, many,
+    )  # fmt: skip
+    return packed, -(-M // _SIDE) * -(-N // _SIDE)
+
+
+_NOTHING = torch.empty(0, device="cpu")  # whose address is zero
+
+
+def multiply(jobs: list[tuple[bytes, int]], like: Tensor) -> None:
+    """Have them all done, of tensors that lie where `like` does and are of its dtype."""
+    ends: list[int] = []
+    for _, tiles in jobs:
+        ends.append(tiles + (ends[-1] if ends else 0))
+    given = b"".join(packed for packed, _ in jobs) + Struct(f"{len(jobs)}i").pack(*ends)
+    _kernel(DTYPES[like.dtype], len(jobs), like.device)(given, ends[-1])
+
+
+@lru_cache(maxsize=256)
+def _kernel(dtype: int, many: int, device: torch.device) -> Launch:
+    source = compiled.Source(
+        {"DTYPE": dtype, "MANY": many, "SPREAD": SPREAD}, ("numbers.cuh", "products.cuh"), "multiply"
+    )
+    return compiled.loaded(source, SPREAD, _THREADS, _SHARED, device)

@@ -1,0 +1,84 @@
+"""Where packed rows lie, for kernels on a GPU: told once for each batch_sizes, and remembered."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch._subclasses import FakeTensor
+from torch._subclasses.functional_tensor import FunctionalTensor
+from torch.utils.weak import WeakIdKeyDictionary
+
+from elman.ops.layout import previous
+
+#: Tensors that torch.compile and torch.export work with, which have no memory to read.
+_WITHOUT_NUMBERS = (FakeTensor, FunctionalTensor)
+
+
+def without_numbers(tensor: Tensor | None) -> bool:
+    """Whether it is one that a graph is made with: torch's own operators then stand for a kernel.
+
+    As they do where torch itself writes the operations down.
+    """
+    return isinstance(tensor, _WITHOUT_NUMBERS)
+
+
+class Places(NamedTuple):
+    """Where each step begins, (L,) int64, and how many steps each row has, (N,) int32."""
+
+    offsets: Tensor
+    lengths: Tensor
+
+
+#: Of each batch_sizes what was told of it, as long as it lives.
+_remembered: WeakIdKeyDictionary = WeakIdKeyDictionary()
+
+
+def lies(batch_sizes: Tensor, N: int, device: torch.device) -> Places:
+    """Where the rows of batch_sizes lie, on a device."""
+
+    def tell() -> Places:
+        row = torch.arange(N, device="cpu")
+        lengths = len(batch_sizes) - torch.searchsorted(batch_sizes.flip(0), row, right=True)
+        offsets = batch_sizes.cumsum(0) - batch_sizes
+        return Places(_moved(offsets, device), _moved(lengths.to(torch.int32), device))
+
+    places: Places = _once(batch_sizes, ("lies", N, device), tell)
+    return places
+
+
+def before(batch_sizes: Tensor, N: int, device: torch.device, reverse: bool) -> Tensor:
+    """Where the state lies that each row came from, in the states with the N initial ones below."""
+
+    def tell() -> Tensor:
+        rows = int(batch_sizes.sum())
+        index = torch.arange(rows, device="cpu")[:, None]
+        initial = torch.arange(rows, rows + N, device="cpu")[:, None]
+        return _moved(previous(index, initial, batch_sizes, reverse)[:, 0], device)
+
+    index: Tensor = _once(batch_sizes, ("before", N, device, reverse), tell)
+    return index
+
+
+def _once(batch_sizes: Tensor, what: tuple, tell: Callable[[], Any]) -> Any:
+    """What is told, and remembered with batch_sizes for as long as that is not written in.
+
+    So a backward pass does not copy it again, and a CUDA graph that is captured after a first call
+    copies nothing; it needs batch_sizes to live on.
+    """
+    if batch_sizes.is_inference():
+        return tell()
+    version, known = _remembered.get(batch_sizes, (None, {}))
+    if version != batch_sizes._version:
+        known = {}
+        _remembered[batch_sizes] = batch_sizes._version, known
+    if what not in known:
+        known[what] = tell()
+    return known[what]
+
+
+def _moved(numbers: Tensor, device: torch.device) -> Tensor:
+    """A copy on the device; from pinned memory no copy waits for it."""
+    if device.type != "cuda":
+        return numbers
+    return numbers.pin_memory().to(device, non_blocking=True)

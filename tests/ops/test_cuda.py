@@ -1,0 +1,343 @@
+"""The CUDA kernels, their threads run on the processor (`emulator.h`): against the plain loop.
+
+All that a GPU runs is here but what only it has a word for. Whoever reads what has not come, writes
+where another still reads, or waits for ever, is found out: who is next is drawn by lot. A kernel
+takes a second to compile, so each case has a reason to be there.
+
+Roundings, for tolerances.py, are those of test_agreement.py. Gradients of a layer are sums over
+its rows of products of what carries as much: 4 L roundings, of numbers around the largest of them.
+"""
+
+import shutil
+
+import pytest
+import torch
+from torch import nn
+
+import elman
+from elman.ops import composed, cuda, linear_scan, reference, scan, use_backend
+from elman.ops import select as chosen
+from elman.ops.activations import NONLINEARITIES
+from elman.ops.cuda import compiled
+from elman.ops.cuda import layer as whole
+from elman.ops.cuda.plans import AT_ONCE, Plan, fits, plan
+from tests.ops import emulator
+from tests.ops.cases import (
+    Layout,
+    gated_inputs,
+    linear_inputs,
+    packed,
+    scan_inputs,
+    uniform,
+    values_and_gradients,
+)
+from tests.ops.test_agreement import as_good_as_the_loop, linear_of, named, scan_of
+from tests.tolerances import LOW_PRECISION, as_good, largest
+
+pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
+f32, bf16, f16 = torch.float32, torch.bfloat16, torch.float16
+
+#: A dtype, and blocks, units, rows, warps, slices, tiles, kept, ahead: of the weight all is kept in
+#: registers, or some; a cluster has all rows, or some; a unit is of two tiles or one.
+CUTS = {
+    "float32, alone": (f32, Plan(1, 96, 2, 2, 2, 3, 4, 2)),
+    "float32, three blocks": (f32, Plan(3, 32, 2, 4, 4, 1, 4, 3)),
+    "float32, two units a lane": (f32, Plan(2, 64, 1, 4, 4, 2, 8, 1)),
+    "bfloat16, alone": (bf16, Plan(1, 48, 8, 3, 1, 1, 3, 2)),
+    "bfloat16, three blocks": (bf16, Plan(3, 16, 8, 1, 1, 1, 2, 4)),
+    "float16, two tiles a warp": (f16, Plan(2, 32, 16, 2, 2, 2, 1, 2)),
+}
+every_cut = pytest.mark.parametrize(("dtype", "cut"), CUTS.values(), ids=CUTS)
+#: More rows than a cluster has, units that fill no block, rows that begin late, end early, are not.
+DENSE, ODD = Layout(5, 3, 40), Layout(4, 9, 35, strided=True)
+ENDING = packed(4, 3, 1, 0, H=40)
+
+
+@pytest.fixture(autouse=True)
+def emulated(monkeypatch):
+    """Tensors of the CPU are served, in the emulator."""
+    monkeypatch.setattr(compiled, "loaded", emulator.loaded)
+    monkeypatch.setattr(cuda, "serves", lambda device, dtype, H=None: None)
+    forget()
+    yield
+    forget()
+
+
+def forget():
+    cuda._kernel.cache_clear()
+    cuda._launches_of.cache_clear()
+
+
+@pytest.fixture
+def cut_up(monkeypatch):
+    """Have every scan cut up so."""
+
+    def by(cut):
+        forget()
+        monkeypatch.setattr(cuda, "plan", lambda *_: cut)
+
+    return by
+
+
+def of_scan(layout, dtype, reverse, groups, nonlinearity="tanh", **more):
+    tensors = {n: t.to(dtype) for n, t in named(scan_inputs(layout, groups, nonlinearity)).items()}
+    hold(layout, tensors, (reference.scan, scan), scan_of, nonlinearity, layout, reverse)
+
+
+def hold(layout, tensors, functions, of, *how):
+    """The CUDA kernel as good as the loop in its dtype, by the loop in float64."""
+    loop, ours = of(functions[0], *how), of(functions[1], *how, backend="cuda")
+    rows = tensors.get("a", tensors.get("x"))
+    out_bar = uniform(*rows.shape).to(rows.dtype)
+    wide = {n: t.double() for n, t in tensors.items()}
+    truth = values_and_gradients(loop, wide, out_bar.double())
+    rival = values_and_gradients(loop, tensors, out_bar)
+    as_good_as_the_loop(values_and_gradients(ours, tensors, out_bar), rival, truth, layout)
+
+
+# --- values and every gradient ---------------------------------------------------------------
+
+
+@every_cut
+@pytest.mark.parametrize(
+    ("layout", "reverse", "groups"),
+    [(DENSE, False, None), (ENDING, True, None), (ODD, False, 2), (ENDING, False, 2)],
+    ids=["dense", "packed, reverse", "strided, groups", "packed, groups"],
+)
+def test_scan(cut_up, dtype, cut, layout, reverse, groups):
+    cut_up(cut)
+    of_scan(layout, dtype, reverse, groups, "relu" if groups else "tanh")
+
+
+@pytest.mark.parametrize("factors", ["", "p", "qe", "pqe"])
+@pytest.mark.parametrize("name", ["float32, three blocks", "bfloat16, three blocks"])
+def test_linear_scan(cut_up, name, factors):
+    dtype, cut = CUTS[name]
+    cut_up(cut)
+    layout = ENDING if "e" in factors else DENSE
+    tensors = {n: t.to(dtype) for n, t in linear_inputs(layout, None, factors).items()}
+    hold(layout, tensors, (reference.linear_scan, linear_scan), linear_of, layout, True)
+
+
+@pytest.mark.parametrize("gates", ["g", "q", "gqe"])
+@pytest.mark.parametrize("name", ["float32, alone", "float16, two tiles a warp"])
+def test_gated_scan(cut_up, name, gates):
+    dtype, cut = CUTS[name]
+    cut_up(cut)
+    layout = Layout(3, 2, 30) if "alone" in name else packed(3, 2, 2, H=64)
+    tensors = {n: t.to(dtype) for n, t in gated_inputs(layout, None, gates).items()}
+    given = {name: tensors.get(name) for name in ("a", "weight_hh", "h_0", "g", "q", "e")}
+    if given["g"] is not None and given["e"] is None:
+        given["e"] = 1 - given["g"]
+    a, W, h_0, *between = given.values()
+    time = layout.batch_sizes, False
+    ours = cuda.gated_scan(a, W, h_0, "tanh", *between, 0.5, *time)
+    rival = reference.gated_scan(a, W, h_0, "tanh", *between, 0.5, *time)
+    wide = [None if t is None else t.double() for t in between]
+    truth = reference.gated_scan(a.double(), W.double(), h_0.double(), "tanh", *wide, 0.5, *time)
+    for which, (mine, other, true) in enumerate(zip(ours, rival, truth, strict=True)):
+        if which == 1 and between[0] is None and between[2] is None:
+            assert mine.numel() == 0  # y is h
+            continue
+        good, says = as_good(mine, other, true, 4 * layout.L, 1.0)
+        assert good, says
+
+
+@pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
+def test_every_nonlinearity_and_its_slope(cut_up, nonlinearity):
+    """Of a whole layer, which has both, at sizes where nothing can be lost."""
+    cut_up(CUTS["float32, alone"][1])
+    held_to_composed(Layout(2, 2, 20), 1, 3, nonlinearity)
+
+
+@pytest.mark.parametrize("nonlinearity", ["tanh", "relu", "sigmoid"])
+def test_what_is_not_finite_comes_out_as_torchs(cut_up, nonlinearity):
+    cut_up(CUTS["float32, alone"][1])
+    a = torch.tensor([float("nan"), float("inf"), -float("inf"), 3e38, -1e-42, 0.0])[None, None]
+    zero = torch.zeros(6, 6), torch.zeros(1, 6)
+    ours, loop = (
+        f(a, *zero, nonlinearity).flatten() for f in (cuda.scan, reference.scan)
+    )
+    assert torch.allclose(ours, loop, rtol=1e-6, atol=1e-44, equal_nan=True), (ours, loop)
+
+
+# --- a layer, whole ----------------------------------------------------------------------------
+
+
+def weights_of(D, H_in, H, bias=True):
+    shapes = [(H, H_in), (H, H), *([(H,), (H,)] if bias else [])]
+    return [uniform(*shape) / shape[-1] ** 0.5 for _ in range(D) for shape in shapes]
+
+
+def held_to_composed(layout, D, H_in, nonlinearity="tanh", bias=True, initial=True, bars="on"):
+    """The layer and its gradients, in float32, as the layer composed of loops has them."""
+    sizes, H = layout.batch_sizes, layout.H
+    rows = layout.sequence_shape(None)[:-1]
+    x, h_0 = uniform(*rows, H_in), uniform(D, layout.N, H)
+    weights = weights_of(D, H_in, H, bias)
+    given_bars = uniform(*rows, D * H), uniform(D, layout.N, H)
+    output_bar, h_n_bar = (b if n in bars else None for n, b in zip("on", given_bars, strict=True))
+    if not initial:
+        h_0 = torch.zeros_like(h_0)
+
+    def loop(dtype):
+        leaves = [t.to(dtype).requires_grad_() for t in (x, h_0, *weights)]
+        each = 4 if bias else 2
+        ways = [leaves[2 + k : 2 + k + each] for k in range(0, len(weights), each)]
+        with use_backend("reference"):
+            kind = composed.Kind(nonlinearity, bias)
+            results = composed.composed(kind, leaves[0], leaves[1], ways, (), sizes)
+        given = [(r, b) for r, b in zip(results, (output_bar, h_n_bar), strict=True)
+                 if b is not None]  # fmt: skip
+        found = torch.autograd.grad(
+            [r for r, _ in given], leaves, [b.to(dtype) for _, b in given], allow_unused=True
+        )
+        found = [torch.zeros_like(t) if g is None else g for t, g in zip(leaves, found, strict=True)]
+        return [*(r.detach() for r in results), *found]
+
+    narrow = [None if t is None else t.float() for t in (x, h_0 if initial else None, *weights)]
+    output, h_n = whole.layer(*narrow[:2], narrow[2:], bias, nonlinearity, sizes)
+    bars32 = [None if b is None else b.float() for b in (output_bar, h_n_bar)]
+    found = whole.layer_backward(
+        *bars32, *narrow[:2], output, narrow[2:], bias, nonlinearity, sizes, (True, initial, True)
+    )
+    steps = 4 * max(1, layout.L)
+    for k, (ours, rival, truth) in enumerate(
+        zip([output, h_n, *found], loop(f32), loop(torch.float64), strict=True)
+    ):
+        if k == 3 and not initial:
+            continue
+        good, says = as_good(ours, rival, truth, steps, max(1.0, largest(truth)))
+        assert good, f"result {k}: {says}"
+
+
+@pytest.mark.parametrize("most", [0, 2**30], ids=["torch's products", "at once"])
+@pytest.mark.parametrize("D", [1, 2], ids=["one direction", "both"])
+@pytest.mark.parametrize("initial", [True, False], ids=["h_0", "no h_0"])
+def test_a_dense_layer(cut_up, monkeypatch, most, D, initial):
+    monkeypatch.setattr(whole, "MOST", most)
+    cut_up(CUTS["float32, three blocks"][1])
+    held_to_composed(Layout(3, 4, 70), D, 5, bias=D == 1, initial=initial)
+
+
+@pytest.mark.parametrize("bars", ["o", "n"], ids=["output alone", "h_n alone"])
+@pytest.mark.parametrize("layout", [Layout(3, 4, 20), packed(3, 2, 0, H=20)], ids=["dense", "packed"])
+def test_what_arrives_may_be_absent(cut_up, layout, bars):
+    cut_up(CUTS["float32, alone"][1])
+    held_to_composed(layout, 2, 3, bars=bars)
+
+
+@pytest.mark.parametrize("layout", [Layout(0, 2, 4), Layout(2, 0, 4), packed(0, 0, H=4)], ids=str)
+def test_a_layer_of_nothing(cut_up, layout):
+    cut_up(CUTS["float32, alone"][1])
+    held_to_composed(layout, 1, 3)
+
+
+def test_products_of_many_tiles(monkeypatch):
+    """Over the side of a tile every way, and an inner dimension that its blocks share out."""
+    held_to_composed(Layout(9, 20, 70), 1, 67)
+
+
+def test_in_use_with_derivatives_of_derivatives(monkeypatch):
+    """A network of two layers, both ways: as the loop, and what it saved may be written in."""
+    rnn = elman.RNN(3, 4, num_layers=2, bidirectional=True)
+    x = torch.randn(3, 2, 3)
+
+    def results(backend, f=f32):
+        network, leaf = rnn.to(f), x.to(f).requires_grad_()
+        with use_backend(backend):
+            output, h_n = network(leaf)
+            loss = output.square().sum() + h_n.sum()
+            leaves = [leaf, *network.parameters()]
+            first = torch.autograd.grad(loss, leaves, create_graph=True)
+            second = torch.autograd.grad(sum(g.square().sum() for g in first), leaves)
+        return [t.detach() for t in (output, h_n, *first, *second)]
+
+    truth = results("reference", torch.float64)
+    for ours, loop, true in zip(results("cuda"), results("reference"), truth, strict=True):
+        # the second derivatives of two layers: as often the roundings of a step
+        good, says = as_good(ours, loop, true, 4 * 3 * 2 * 4, max(1.0, largest(true)))
+        assert good, says
+
+
+# --- how it is cut up --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", LOW_PRECISION, ids=str)
+def test_every_plan_holds_the_weight_and_fits(dtype):
+    wide = dtype == f32
+    for H in (1, 16, 17, 100, 128, 129, 256, 300, 512, 700, 768, 999, 1024):
+        for N in (1, 8, 64, 300, 5000):
+            cut = plan(H, N, 2, dtype)
+            assert cut is not None
+            assert cut.BLOCKS * cut.UNITS >= H > (cut.BLOCKS - 1) * cut.UNITS
+            assert cut.UNITS % (cut.SLICES * (4 if wide else 16)) == 0
+            tall = 1 if wide else cut.UNITS // 16 // cut.TILES
+            assert cut.WARPS == cut.SLICES * tall <= 16
+            assert cut.threads * (4 * cut.KEPT * cut.TILES + 40) <= 65536, "registers"
+            assert cut.shared(wide) <= 226 * 1024
+
+
+def test_what_does_not_fit_is_not_served_and_said(monkeypatch):
+    monkeypatch.undo()
+    assert fits(1024, bf16)
+    assert not fits(5000, bf16)
+    device = torch.device("cuda")
+    assert "not for cpu" in cuda.serves(torch.device("cpu"), f32)
+    assert "not torch.float64" in cuda.serves(device, torch.float64)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert cuda.serves(device, f32) == "torch finds no GPU here"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
+    assert "this GPU has 8.0" in cuda.serves(device, f32)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    monkeypatch.setattr(compiled, "problem", lambda: None)
+    assert cuda.serves(device, f32, 256) is None
+    assert "5000 by 5000 in torch.bfloat16 does not fit" in cuda.serves(device, bf16, 5000)
+    assert chosen(device, f32, H=256).backend == "cuda"
+    assert chosen(device, bf16, H=5000).backend == "aten"
+    monkeypatch.setattr(compiled, "problem", lambda: "it is not there")
+    assert "not cuda: it is not there" in chosen(device, f32, H=64).reason
+
+
+def test_fewer_clusters_at_once_want_fewer_blocks():
+    few = (132, *(0 if blocks > 8 else n for blocks, n in enumerate(AT_ONCE[1:], start=2)))
+    assert plan(1024, 8, 1, bf16).BLOCKS > 8
+    assert plan(1024, 8, 1, bf16, few).BLOCKS <= 8
+
+
+# --- what the emulator is worth ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("        wait(gate, turn);", ""),
+        ("expect(gate, BYTES);  // at", ";  // at"),
+        ("wait_ahead<AHEAD - 1>();", ""),
+        ("        product(entering, block, coming, shared.sums);\n        wait_ahead<AHEAD - 1>();\n"
+         "        __syncthreads();", "        product(entering, block, coming, shared.sums);"),
+    ],
+    ids=["who does not wait", "a gate that never opens", "inputs not there yet", "no barrier"],
+)  # fmt: skip
+def test_a_kernel_that_is_wrong_is_found_out(cut_up, monkeypatch, right, wrong):
+    part = compiled.part
+    assert part("scan.cuh").count(right) == 1, right
+    monkeypatch.setattr(compiled, "part", lambda name: part(name).replace(right, wrong))
+    cut_up(CUTS["float32, three blocks"][1])
+    with pytest.raises(AssertionError):
+        for _ in range(5):
+            of_scan(Layout(6, 3, 90), f32, False, None)
+
+
+def test_the_layer_as_a_user_calls_it_is_the_loops(monkeypatch):
+    """The rules of `Scan`, whose gradients are linear scans, and `Layer`, whose are its own."""
+    x = torch.randn(4, 2, 3)
+    rnn = nn.RNN(3, 5)
+    ours = elman.RNN(3, 5)
+    ours.load_state_dict(rnn.state_dict())
+    with use_backend("cuda"):
+        output, h_n = ours(x)
+    expected, last = rnn(x)
+    assert torch.allclose(output, expected, atol=1e-6)
+    assert torch.allclose(h_n, last, atol=1e-6)

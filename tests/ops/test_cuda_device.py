@@ -1,0 +1,200 @@
+"""On a GPU itself, where there is one: what no emulator shows, and every transform there.
+
+Held to float64 on the same GPU, by the plain loop; the same cases as elsewhere are test_cuda.py's.
+"""
+
+import pytest
+import torch
+from torch import nn
+from torch.func import functional_call, grad, jacfwd, jvp, vmap
+
+import elman
+from elman.ops import linear_scan, reference, scan, select, use_backend
+from tests.tolerances import as_good, largest
+
+HERE = torch.cuda.is_available() and torch.cuda.get_device_capability() >= (9, 0)
+pytestmark = [
+    pytest.mark.skipif(not HERE, reason="no GPU with clusters"),
+    # torch says so of its own layer in bfloat16
+    pytest.mark.filterwarnings("ignore:RNN module weights are not part of single"),
+]
+f32, bf16, f16 = torch.float32, torch.bfloat16, torch.float16
+SIZES = [(1, 7, 10), (33, 12, 100), (64, 20, 256), (9, 16, 512), (70, 10, 1024), (5, 9, 999)]
+LENGTHS = (12, 12, 9, 3, 1)
+
+
+@pytest.fixture(autouse=True)
+def true_float32():
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    yield
+    torch.backends.cudnn.allow_tf32 = before
+
+
+def drawn(*shape, dtype):
+    return torch.randn(*shape, device="cuda").to(dtype)
+
+
+def close(ours, rival, truth, roundings):
+    good, says = as_good(ours, rival, truth, roundings, max(1.0, largest(truth)))
+    assert good, says
+
+
+@pytest.mark.parametrize("dtype", [f32, bf16, f16], ids=str)
+@pytest.mark.parametrize(("N", "L", "H"), SIZES)
+def test_a_layer_is_as_good_as_cudnns(N, L, H, dtype):
+    theirs = nn.RNN(H, H, bidirectional=N % 2 == 1).to("cuda", dtype)
+    D = 2 if N % 2 else 1
+    bars = drawn(L, N, D * H, dtype=dtype), drawn(D, N, H, dtype=dtype)
+    x = drawn(L, N, H, dtype=dtype)
+
+    def results(maker, as_dtype):
+        rnn = maker(H, H, bidirectional=D == 2)
+        rnn.load_state_dict(theirs.state_dict())
+        rnn, leaf = rnn.to("cuda", as_dtype), x.to(as_dtype).requires_grad_()
+        output, h_n = rnn(leaf)
+        leaves = [leaf, *rnn.parameters()]
+        given = [b.to(as_dtype) for b in bars]
+        return [output, h_n, *torch.autograd.grad([output, h_n], leaves, given)]
+
+    assert select(x.device, dtype, H=H).backend == "cuda"
+    every = zip(results(elman.RNN, dtype), results(nn.RNN, dtype), results(nn.RNN, torch.float64))
+    for ours, rival, truth in every:
+        # gradients of weights are sums over L·N rows
+        close(ours, rival, truth, 4 * L * (1 + N))
+
+
+@pytest.mark.parametrize("dtype", [f32, bf16], ids=str)
+def test_lengths_and_the_same_bits_twice(dtype):
+    rnn = elman.RNN(20, 256, num_layers=2, bidirectional=True).to("cuda", dtype)
+    x = drawn(5, 12, 20, dtype=dtype).transpose(0, 1).requires_grad_()
+    pack = nn.utils.rnn.pack_padded_sequence
+
+    def results(layer, leaf):
+        output, h_n = layer(pack(leaf, torch.tensor(LENGTHS)))
+        loss = output.data.square().sum() + h_n.sum()
+        return [output.data, h_n, *torch.autograd.grad(loss, [leaf, *layer.parameters()])]
+
+    once = results(rnn, x)
+    for a, b in zip(once, results(rnn, x), strict=True):
+        assert torch.equal(a, b)
+    wide = nn.RNN(20, 256, num_layers=2, bidirectional=True).to("cuda", torch.float64)
+    narrow = nn.RNN(20, 256, num_layers=2, bidirectional=True).to("cuda", dtype)
+    narrow.load_state_dict(rnn.state_dict())
+    wide.load_state_dict(rnn.state_dict())
+    truth = results(wide, x.detach().double().requires_grad_())
+    for ours, rival, true in zip(once, results(narrow, x), truth, strict=True):
+        close(ours, rival, true, 4 * 12 * 2 * 6)
+
+
+def test_a_graph_is_captured_and_runs_anew():
+    """CUDA refuses to capture whatever waits for the device."""
+    rnn = elman.RNN(64, 256).cuda()
+    x = drawn(30, 8, 64, dtype=f32)
+    sizes = torch.tensor([4] * 10 + [2] * 5)
+    packed = nn.utils.rnn.PackedSequence(drawn(50, 64, dtype=f32), sizes)
+
+    def step():
+        rnn.zero_grad()
+        (rnn(x)[0].square().sum() + rnn(packed)[0].data.square().sum()).backward()
+
+    side = torch.cuda.Stream()
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            step()
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    rnn.zero_grad()
+    with torch.cuda.graph(graph):
+        (rnn(x)[0].square().sum() + rnn(packed)[0].data.square().sum()).backward()
+    x.copy_(drawn(30, 8, 64, dtype=f32))
+    graph.replay()
+    torch.cuda.synchronize()
+    found = [p.grad.clone() for p in rnn.parameters()]
+    step()
+    for ours, p in zip(found, rnn.parameters(), strict=True):
+        assert torch.equal(ours, p.grad)
+
+
+def test_every_transform():
+    a, W, h_0 = drawn(9, 3, 70, dtype=f32), drawn(70, 70, dtype=f32) / 12, drawn(3, 70, dtype=f32)
+
+    def run(backend, *tensors):
+        return scan(*tensors, backend=backend)
+
+    for dtype, rival in ((f32, "aten"), (torch.float64, "reference")):
+        given = [t.to(dtype) for t in (a, W, h_0)]
+        tangents = [t.flip(0) for t in given]
+        value, tangent = jvp(lambda *t: run(rival, *t), tuple(given), tuple(tangents))
+        hessian = grad(lambda w: grad(lambda v: run(rival, given[0], v, given[2]).sin().sum())(w)
+                       .square().sum())(given[1])  # fmt: skip
+        batch = torch.stack([given[0], -given[0]])
+        many = vmap(lambda b: run(rival, b, given[1], given[2]))(batch)
+        kept = [value, tangent, hessian, many]
+        if dtype == f32:
+            rivals = kept
+    tangents = [t.flip(0) for t in (a, W, h_0)]
+    value, tangent = jvp(lambda *t: run("cuda", *t), (a, W, h_0), tuple(tangents))
+    hessian = grad(lambda w: grad(lambda v: run("cuda", a, v, h_0).sin().sum())(w).square().sum())(W)
+    many = vmap(lambda b: run("cuda", b, W, h_0))(torch.stack([a, -a]))
+    for ours, other, truth in zip([value, tangent, hessian, many], rivals, kept, strict=True):
+        close(ours, other, truth, 4 * 9 * 9)
+    columns = jacfwd(lambda h: run("cuda", a[:2, :1, :5], W[:5, :5].contiguous(), h))(h_0[:1, :5])
+    assert columns.shape == (2, 1, 5, 1, 5)
+
+
+def test_per_sample_gradients():
+    rnn = elman.RNN(8, 32).cuda()
+    weights, x = dict(rnn.named_parameters()), drawn(6, 4, 8, dtype=f32)
+
+    def loss(weights, one):
+        return functional_call(rnn, weights, (one[:, None],))[0].square().sum()
+
+    each = vmap(grad(loss), (None, 1))(weights, x)
+    rnn(x)[0].square().sum().backward()
+    for name, p in rnn.named_parameters():
+        assert torch.allclose(each[name].sum(0), p.grad, rtol=1e-4, atol=1e-4), name
+
+
+def test_compiled_whole_and_exported():
+    rnn = elman.RNN(16, 64, num_layers=2).cuda()
+    x = drawn(12, 4, 16, dtype=f32).requires_grad_()
+    expected = rnn(x)[0]
+    run = torch.compile(rnn, fullgraph=True)
+    output = run(x)[0]
+    assert torch.allclose(output, expected, atol=1e-6)
+    ours = torch.autograd.grad(output.square().sum(), [x, *rnn.parameters()])
+    theirs = torch.autograd.grad(expected.square().sum(), [x, *rnn.parameters()])
+    for a, b in zip(ours, theirs, strict=True):
+        assert torch.allclose(a, b, rtol=1e-4, atol=1e-4)
+    program = torch.export.export(rnn, (x.detach(),))
+    assert torch.allclose(program.module()(x.detach())[0], expected, atol=1e-6)
+
+
+def test_under_autocast_and_on_another_stream():
+    rnn = elman.RNN(16, 64).cuda()
+    x = drawn(12, 4, 16, dtype=f32)
+    with torch.autocast("cuda", torch.bfloat16):
+        output, _ = rnn(x)
+    assert output.dtype == torch.bfloat16
+    expected = rnn(x)[0]
+    assert torch.allclose(output.float(), expected, atol=0.05)
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        apart = rnn(x)[0]
+    stream.synchronize()
+    assert torch.equal(apart, expected)
+
+
+def test_linear_scan_and_gates():
+    x, M, s_0 = drawn(8, 3, 40, dtype=f32), drawn(40, 40, dtype=f32) / 9, drawn(3, 40, dtype=f32)
+    p, q, e = (drawn(8, 3, 40, dtype=f32).sigmoid() for _ in range(3))
+    wide = [t.double() for t in (x, M, s_0, p, q, e)]
+    with use_backend("aten"):
+        rival = linear_scan(x, M, s_0, p=p, q=q, e=e)
+    truth = reference.linear_scan(*wide)
+    close(linear_scan(x, M, s_0, p=p, q=q, e=e), rival, truth, 4 * 8)
+    leaky = elman.RNN(8, 40, dynamics=elman.Dynamics(leak=0.3)).cuda()
+    output, _ = leaky(drawn(5, 2, 8, dtype=f32))
+    assert output.isfinite().all()
