@@ -148,6 +148,7 @@ setup(
     package_dir={"": "src", "elman.examples": "examples"},
     package_data={
         "elman": ["py.typed"],
+        "elman.ops.cuda": ["*.cuh"],
         "elman.report": ["*.css", "*.js"],
         "elman.view": ["page/*"],
         "elman.examples": ["data/*"],

@@ -6,15 +6,16 @@
 Every row of `TABLE`, and of the grid for as long as the minutes last: a training step, forward and
 backward to the input and all weights, of torch.nn.RNN and of elman.RNN with the same weights, turn
 by turn in one process, medians by CUDA events; where Triton's kernels keep the weight also of
-elman.RNN held to them. The gate comes first: output, h_n and every gradient are held against torch.nn.RNN
-in float64, and an error may be twice that of torch.nn.RNN in the same dtype and a few ulps
-(`elman.bench.gate`); and elman has to give the same bits twice. float32 is true float32 for all of
-them: TF32 is off. Of derivatives of derivatives the rival is torch.nn.RNN with cuDNN off, which has
-none; of a forward pass, without gradients, the bar is in microseconds a step.
+elman.RNN held to them. The gate comes first: output, h_n and every gradient are held against
+torch.nn.RNN in float64, and an error may be twice that of torch.nn.RNN in the same dtype and a few
+ulps (`elman.bench.gate`); and elman has to give the same bits twice. float32 is true float32 for
+all of them: TF32 is off. Of derivatives of derivatives the rival is torch.nn.RNN with cuDNN off,
+which has none; of a forward pass, without gradients, the bar is in microseconds a step.
 
-`--write` keeps the table, with the card's name, in benchmarks/results/gpu.csv. Exits with 1 where
-elman is below its bar, with 2 on a red gate or without a GPU. `--dry` runs all of it at tiny sizes
-on the CPU, the kernels in Triton's interpreter, and its times say nothing.
+`--write` keeps the table, with the card's name, in benchmarks/results/gpu.csv, and draws it,
+docs/gpu.svg. Exits with 1 where elman is below its bar, with 2 on a red gate or without a GPU.
+`--dry` runs all of it at tiny sizes on the CPU, the kernels in Triton's interpreter, and its times
+say nothing.
 """
 
 import argparse
@@ -35,12 +36,14 @@ from torch import Tensor, nn
 
 import elman
 from elman.bench import Case
+from elman.bench.chart import Words, chart
 from elman.bench.gate import RedGateError, few_ulps
 from elman.bench.report import commit, today, write_rows
 from elman.bench.timing import spread
 from elman.ops import select, use_backend
 
 RESULTS = Path(__file__).resolve().parent / "results" / "gpu.csv"
+PICTURE = RESULTS.parent.parent.parent / "docs" / "gpu.svg"
 MOST = 256  # steps that the gate looks at, where rows are not packed
 HEAD = f"  {'case':<34} {'shape':<44} {'torch':>10}    {'elman':>14}  wanted"
 
@@ -316,6 +319,22 @@ def line_of(rows: Sequence[Mapping[str, str]]) -> str:
     return f"{first} {own}{beside}{'' if reached(ours) else '   BELOW'}"
 
 
+def picture(rows: Sequence[Mapping[str, str]]) -> str:
+    """The table's ratios, without the grid's, as `docs/gpu.svg` shows them."""
+    ours = [r for r in rows if r["contestant"] == "elman" and not r["case"].startswith("grid")]
+    told = ours[0]
+
+    def heading(row: Mapping[str, str]) -> str:
+        return f"{row['shape']}; {row['dtype']}"
+
+    def notes(_: object) -> tuple[str, str]:
+        versions = f"torch {told['torch']}, cuDNN {told['cudnn']}"
+        return told["card"], f"{versions}; medians of one run, by turns, {told['date']}"
+
+    words = Words("on a GPU", "torch.nn.RNN on cuDNN, which has no double backward", heading, notes)
+    return chart([{**row, "contestant": "torch"} for row in ours], words)
+
+
 def measured(
     entries: Sequence[Entry], minutes: float, rounds: int, device: str
 ) -> tuple[list[dict[str, str]], int]:
@@ -363,6 +382,7 @@ def main() -> None:
     rows, red = measured(entries, asked.minutes, rounds, "cpu" if asked.dry else "cuda")
     if asked.write and not asked.dry:
         write_rows(RESULTS, rows, list(rows[0]))
+        PICTURE.write_text(picture(rows), "utf-8")
     best = [row for row in rows if row["contestant"] == "elman"]
     below = sum(not reached(row) for row in best)
     if rows:

@@ -1,5 +1,6 @@
 """README and its Chinese twin: every command and snippet does what the page says."""
 
+import csv
 import os
 import re
 import shutil
@@ -104,6 +105,24 @@ def test_the_pages_tell_of_the_grid_as_it_was_measured():
         assert f" {SPELT[instructions]}" in said
         assert words.format(len(ratios)) in said
         assert f" {min(ratios):.2f}" in said
+
+
+def test_the_pages_tell_of_the_gpu_as_it_was_measured():
+    with (ROOT / "benchmarks/results/gpu.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["contestant"] == "elman"]
+    assert {row["card"] for row in rows} == {"NVIDIA H200"}
+    grid = [row for row in rows if row["case"].startswith("grid")]
+    half, full = ([float(r["ratio"]) for r in grid if r["dtype"] == dtype]
+                  for dtype in ("bfloat16", "float32"))  # fmt: skip
+    slow = [row for row in grid if float(row["ratio"]) < 1]
+    assert all(row["shape"].endswith("H 32") and row["dtype"] == "float32" for row in slow)
+    assert (len(half), len(full), len(slow), min(half) >= 1.45) == (48, 48, 7, True)
+    for page, between in zip(PAGES, ("1.5 to {:.0f} times", "1.5 到 {:.0f} 倍"), strict=True):
+        said = on_one_line(page).partition("gpu.csv")[2][:900]
+        assert between.format(max(half)) in said
+        assert f"{statistics.median(full):.1f}" in said
+        assert f"{min(full):.2f}" in said
+        assert len(rows) - len(grid) == 10  # "ten cases"
 
 
 def test_the_reference_is_short_enough_to_read():

@@ -21,7 +21,6 @@ def script():
 @interpreted
 def test_a_dry_run_holds_and_prints_and_writes_nothing(script, monkeypatch, capsys):
     monkeypatch.setenv("TRITON_INTERPRET", "1")  # so that it is as before afterwards
-    monkeypatch.setattr(script, "BACKENDS", ("triton",))
     monkeypatch.setattr(script, "line_of", lambda rows: " ".join(r["contestant"] for r in rows))
     before = script.RESULTS.exists()
     only = [a for name in ("packed, b", "stack, f", "double") for a in ("--only", name)]
@@ -30,7 +29,8 @@ def test_a_dry_run_holds_and_prints_and_writes_nothing(script, monkeypatch, caps
         script.main()
     assert left.value.code == 0
     said = capsys.readouterr().out
-    assert said.count("torch triton\n") == 3
+    assert said.count("torch elman triton\n") == 2
+    assert said.count("torch elman\n") == 1
     assert "3 passed the gate, 0 are red" in said
     assert script.RESULTS.exists() == before
 
@@ -46,19 +46,18 @@ def test_every_shape_that_is_asked_for_is_there(script):
 @pytest.mark.parametrize("part", ["output", "gradient of weight_hh_l0"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_a_wrong_number_is_red(script, monkeypatch, dtype, part):
-    monkeypatch.setattr(script, "BACKENDS", ("aten",))
     entry = script.tiny(next(e for e in script.GRID if e.dtype == dtype and e.case.N > 1))
     assert max(script.hold(entry, "cpu").values()) <= 1
     contestants = script.contestants
 
     def spoiled(*given):
         calls = contestants(*given)
-        right = calls["aten"]
-        calls["aten"] = lambda: {n: t + 0.5 * (n == part) for n, t in right().items()}
+        right = calls["elman"]
+        calls["elman"] = lambda: {n: t + 0.5 * (n == part) for n, t in right().items()}
         return calls
 
     monkeypatch.setattr(script, "contestants", spoiled)
-    with pytest.raises(RedGateError, match=f"the {part} of aten is .* off float64"):
+    with pytest.raises(RedGateError, match=f"the {part} of elman is .* off float64"):
         script.hold(entry, "cpu")
 
 
@@ -69,13 +68,13 @@ def test_another_number_the_second_time_is_red(script, monkeypatch):
 
     def wavering(*given):
         calls, times = contestants(*given), []
-        right = calls["triton"]
+        right = calls["elman"]
 
         def call():
             times.append(1)
             return {n: t + 1e-7 * len(times) for n, t in right().items()}
 
-        return calls | {"triton": call}
+        return calls | {"elman": call}
 
     monkeypatch.setattr(script, "contestants", wavering)
     with pytest.raises(RedGateError, match="another the second time"):

@@ -14,9 +14,7 @@ from elman.ops.cuda.compiled import Launch, Source
 HERE = Path(__file__).parent
 
 
-def loaded(
-    source: Source, blocks: int, threads: int, shared: int, device: torch.device
-) -> Launch:
+def loaded(source: Source, blocks: int, threads: int, shared: int, device: torch.device) -> Launch:
     """In the place of `compiled.loaded`: nothing is launched, but all its threads run."""
     assert device.type == "cpu"
     kernel = _built(source.text((HERE / "emulator.h").read_text()), source.name)

@@ -58,10 +58,11 @@ def test_a_layer_is_as_good_as_cudnns(N, L, H, dtype):
         return [output, h_n, *torch.autograd.grad([output, h_n], leaves, given)]
 
     assert select(x.device, dtype, H=H).backend == "cuda"
-    every = zip(results(elman.RNN, dtype), results(nn.RNN, dtype), results(nn.RNN, torch.float64))
-    for ours, rival, truth in every:
+    ours, rival = results(elman.RNN, dtype), results(nn.RNN, dtype)
+    truth = results(nn.RNN, torch.float64)
+    for mine, other, true in zip(ours, rival, truth, strict=True):
         # gradients of weights are sums over L·N rows
-        close(ours, rival, truth, 4 * L * (1 + N))
+        close(mine, other, true, 4 * L * (1 + N))
 
 
 @pytest.mark.parametrize("dtype", [f32, bf16], ids=str)
@@ -122,23 +123,20 @@ def test_every_transform():
     def run(backend, *tensors):
         return scan(*tensors, backend=backend)
 
-    for dtype, rival in ((f32, "aten"), (torch.float64, "reference")):
-        given = [t.to(dtype) for t in (a, W, h_0)]
-        tangents = [t.flip(0) for t in given]
-        value, tangent = jvp(lambda *t: run(rival, *t), tuple(given), tuple(tangents))
-        hessian = grad(lambda w: grad(lambda v: run(rival, given[0], v, given[2]).sin().sum())(w)
-                       .square().sum())(given[1])  # fmt: skip
-        batch = torch.stack([given[0], -given[0]])
-        many = vmap(lambda b: run(rival, b, given[1], given[2]))(batch)
-        kept = [value, tangent, hessian, many]
-        if dtype == f32:
-            rivals = kept
-    tangents = [t.flip(0) for t in (a, W, h_0)]
-    value, tangent = jvp(lambda *t: run("cuda", *t), (a, W, h_0), tuple(tangents))
-    hessian = grad(lambda w: grad(lambda v: run("cuda", a, v, h_0).sin().sum())(w).square().sum())(W)
-    many = vmap(lambda b: run("cuda", b, W, h_0))(torch.stack([a, -a]))
-    for ours, other, truth in zip([value, tangent, hessian, many], rivals, kept, strict=True):
-        close(ours, other, truth, 4 * 9 * 9)
+    def results(backend, a, W, h_0):
+        def twice(w):
+            return grad(lambda v: run(backend, a, v, h_0).sin().sum())(w).square().sum()
+
+        given = a, W, h_0
+        value, tangent = jvp(lambda *t: run(backend, *t), given, tuple(t.flip(0) for t in given))
+        many = vmap(lambda b: run(backend, b, W, h_0))(torch.stack([a, -a]))
+        return [value, tangent, grad(twice)(W), many]
+
+    truth = results("reference", *(t.double() for t in (a, W, h_0)))
+    for ours, rival, true in zip(
+        results("cuda", a, W, h_0), results("aten", a, W, h_0), truth, strict=True
+    ):
+        close(ours, rival, true, 4 * 9 * 9)
     columns = jacfwd(lambda h: run("cuda", a[:2, :1, :5], W[:5, :5].contiguous(), h))(h_0[:1, :5])
     assert columns.shape == (2, 1, 5, 1, 5)
 

@@ -17,6 +17,7 @@ from torch.autograd import gradcheck, gradgradcheck
 import elman
 from elman.ops import linear_scan, reference, scan, select, triton, use_backend
 from elman.ops.activations import NONLINEARITIES
+from elman.ops.on_device import lies
 from elman.ops.triton import Plan
 from tests.ops import test_gated_scan as between
 from tests.ops.cases import (
@@ -351,13 +352,18 @@ def test_where_torch_writes_down_or_asks_for_shapes_its_own_operators_stand_in()
 # --- the choice ------------------------------------------------------------------------------
 
 
-def test_it_is_not_chosen_unless_asked_for():
-    choice = select(torch.device("cuda"), torch.float32)
+def test_it_is_chosen_where_it_keeps_the_weight():
+    gpu, f32 = torch.device("cuda"), torch.float32
+    choice = select(gpu, f32, H=128)
+    assert choice.backend == "triton"
+    assert choice.reason.startswith("not cpu: ")
+    assert "not cuda: " in choice.reason
+    choice = select(gpu, f32, H=129)
     assert choice.backend == "aten"
-    assert "not triton: ask for it by name" in choice.reason
-    assert "not yet been timed on a GPU" in choice.reason
-    assert select(torch.device("cpu"), torch.float32).backend != "triton"
-    assert select(torch.device("cpu"), torch.float32, "triton").backend == "triton"
+    assert "not triton: ask for it by name: to read a weight of 129 by 129 anew" in choice.reason
+    assert "have not been timed" in select(gpu, torch.float64).reason
+    assert select(torch.device("cpu"), f32).backend != "triton"
+    assert select(torch.device("cpu"), f32, "triton").backend == "triton"
 
 
 def test_what_it_cannot_serve_it_says(monkeypatch):

@@ -1,31 +1,49 @@
 """A picture of the CSV: how many times as fast elman is, in bars on a logarithmic scale."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from itertools import groupby
+from typing import NamedTuple
 
 from elman.bench.report import Row, versions
 
 _WIDTH, _LEFT, _RIGHT = 860, 268, 70
 _BAR, _GROUP, _TOP, _FOOT = 15, 12, 74, 62
 _RIVALS = {"torch": "torch.nn.RNN", "jax": "jax.jit(lax.scan)", "onnxruntime": "ONNX Runtime"}
-_PASSES = {"forward": "forward", "train": "training"}
+_PASSES = {"forward": "forward", "train": "training", "double backward": "double backward"}
 #: For white and for near black; every bar is named in words beside it.
 _FILLS = {"torch": "#3b7dd8", "jax": "#c2701c", "onnxruntime": "#8a63c9"}
-_STRENGTH = {"forward": 0.65, "train": 1}
+_STRENGTH = {"forward": 0.65, "train": 1, "double backward": 1}
 _INK, _FAINT = "#767e88", "#767e8855"
 
 
-def chart(rows: Sequence[Row]) -> str:
+class Words(NamedTuple):
+    """What a chart says besides its ratios.
+
+    where: the end of its title.
+    corner: what is measured, at the upper right.
+    heading: of a case, from one of its rows.
+    notes: the two lines below, from all rows.
+    """
+
+    where: str
+    corner: str
+    heading: Callable[[Row], str]
+    notes: Callable[[Sequence[Row]], tuple[str, str]]
+
+
+def chart(rows: Sequence[Row], words: Words | None = None) -> str:
     """An SVG file of the ratios in `rows`, in their order.
 
     Args:
         rows: of `elman.bench.report.COLUMNS`; those without a ratio are passed over.
+        words: Default: those of a run of `elman bench`, on a CPU.
 
     Raises:
         ValueError: there is no ratio at all.
     """
+    words = words or Words("on a CPU", "float32 on a CPU", _heading, _notes)
     measured = [row for row in rows if row["ratio"]]
     if not measured:
         raise ValueError("rows should hold at least one ratio, got none")
@@ -33,14 +51,14 @@ def chart(rows: Sequence[Row]) -> str:
     body, y = [], float(_TOP)
     for _, group in groupby(measured, key=lambda row: row["case"]):
         of_case = list(group)
-        body.append(_text(8, y + 11, _heading(of_case[0]), "head"))
+        body.append(_text(8, y + 11, words.heading(of_case[0]), "head"))
         y += 18
         body.append(_lines(scale, y, y + _BAR * len(of_case)))
         for row in of_case:
             body.append(_bar(row, y, scale))
             y += _BAR
         y += _GROUP
-    return _page(measured, "".join([_axis(scale), *body]), round(y) + _FOOT)
+    return _page(measured, words, "".join([_axis(scale), *body]), round(y) + _FOOT)
 
 
 class _Scale:
@@ -66,6 +84,11 @@ class _Scale:
 def _heading(row: Row) -> str:
     plural = "s" * (row["threads"] != "1")
     return f"{row['shape']}; {row['threads']} thread{plural}"
+
+
+def _notes(rows: Sequence[Row]) -> tuple[str, str]:
+    first, rest = versions(_fullest(rows)).split(", python ", 1)
+    return first, f"python {rest}; medians of one run, by turns"
 
 
 def _rival(row: Row) -> str:
@@ -113,28 +136,27 @@ def _text(x: float, y: float, text: str, kind: str) -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" class="{kind}">{escape(text)}</text>'
 
 
-def _page(rows: Sequence[Row], body: str, height: int) -> str:
+def _page(rows: Sequence[Row], words: Words, body: str, height: int) -> str:
     told = "; ".join(
-        f"{_heading(row)}: {_PASSES[row['pass']]} {_times(float(row['ratio']))} times as fast as "
-        f"{_rival(row)}"
+        f"{words.heading(row)}: {_PASSES[row['pass']]} {_times(float(row['ratio']))} times as "
+        f"fast as {_rival(row)}"
         for row in rows
     )
-    system = versions(_fullest(rows))
-    first, rest = system.split(", python ", 1)
+    first, second = words.notes(rows)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" '
         f'width="{_WIDTH}" height="{height}" role="img" aria-labelledby="title desc">'
-        '<title id="title">How many times as fast elman is on a CPU</title>'
+        f'<title id="title">How many times as fast elman is {escape(words.where)}</title>'
         f'<desc id="desc">{escape(told)}.</desc><style>'
         "text{font:12px system-ui,'Segoe UI','DejaVu Sans',sans-serif;"
         f"fill:{_INK}}}.name{{font-size:17px;font-weight:600}}.head{{font-weight:600}}"
         ".end{text-anchor:end}.tick{text-anchor:middle}.value{font-weight:600}"
         f".line{{stroke:{_FAINT}}}.one{{stroke:{_INK};stroke-width:1.5}}</style>"
         + _text(8, 24, "How many times as fast elman is", "name")
-        + _text(_WIDTH - 8, 24, "float32 on a CPU; right of 1× elman is faster", "end")
+        + _text(_WIDTH - 8, 24, f"{words.corner}; right of 1× elman is faster", "end")
         + body
         + _text(8, height - 28, first, "note")
-        + _text(8, height - 10, f"python {rest}; medians of one run, by turns", "note")
+        + _text(8, height - 10, second, "note")
         + "</svg>\n"
     )
 

@@ -10,7 +10,9 @@ import typer
 
 from elman.cli.console import line
 
-_PACKAGES = ("torch", "numpy", "safetensors", "onnx", "onnxscript", "onnxruntime", "triton")
+_PACKAGES = (
+    "torch", "numpy", "safetensors", "onnx", "onnxscript", "onnxruntime", "cuda-bindings", "triton",
+)  # fmt: skip
 
 
 def info(

@@ -33,5 +33,6 @@ __all__ = [
 
 import_module("elman.ops.elsewhere")  # what else belongs to the operators
 import_module("elman.ops.rules")
-for _light in ("cpu", "cuda", "triton", "aten", "reference", OPERATORS):  # torch.compile follows no import
+# torch.compile follows no import
+for _light in ("cpu", "cuda", "triton", "aten", "reference", OPERATORS):
     backend_module(_light)

@@ -14,6 +14,12 @@ from elman.ops.check import check_batch_sizes, check_nonlinearity, check_tensors
 from elman.ops.running import run_gated_scan, run_linear_scan, run_scan
 from elman.ops.select import OPERATORS, asked_for, select
 
+#: The devices it may be on for; asked once, since torch.compile cannot follow the question.
+_AUTOCAST = frozenset(
+    name
+    for name in ("cpu", "cuda", "mps", "xpu", "mtia", "maia", "hpu", "xla")
+    if torch.amp.is_autocast_available(name)
+)
 _AUTOCAST_FROM = (torch.float32, torch.float16, torch.bfloat16)  # never float64, as in torch
 
 
@@ -190,8 +196,7 @@ def _chosen(x: Tensor, backend: str | None) -> str | None:
 
 def autocast(x: Tensor) -> bool:
     """Whether autocast is on for the device of x."""
-    device = x.device.type
-    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    return x.device.type in _AUTOCAST and torch.is_autocast_enabled(x.device.type)
 
 
 @contextmanager

@@ -70,18 +70,19 @@ def layer(
     >>> output.shape, h_n
     (torch.Size([3, 1, 2]), tensor([[[1., 1.]]]))
     """
-    plain = not (gates or norms or bound is not None or callable(nonlinearity))
+    f = nonlinearity if isinstance(nonlinearity, str) else None
+    plain = f is not None and not (gates or norms or bound is not None)
     flat = [tensor for direction in weights for tensor in direction]
     bias = len(weights[0]) == 4
     if h_0 is None:
-        if plain and batch_sizes is None and not torch.compiler.is_compiling():
-            if on_one_gpu((x, *flat), H=flat[1].shape[0]):  # whose kernel need not read zeros
-                return _run(cuda_layer, nonlinearity, None, bias, x, None, flat)
+        alone = plain and batch_sizes is None and not torch.compiler.is_compiling()
+        if f is not None and alone and on_one_gpu((x, *flat), H=flat[1].shape[0]):
+            return _run(cuda_layer, f, None, bias, x, None, flat)  # which need not read zeros
         h_0 = x.new_zeros(len(weights), x.shape[1], flat[1].shape[0])
-    if not plain:
+    if f is None or not plain:
         return gated_layer(x, h_0, weights, nonlinearity, batch_sizes, gates, bound, norms)
     if torch.compiler.is_compiling():
-        return _for_a_graph(x, h_0, weights, nonlinearity, batch_sizes)
+        return _for_a_graph(x, h_0, weights, f, batch_sizes)
     if batch_sizes is not None:
         check_batch_sizes(batch_sizes, x, h_0[0])
     tensors = (x, h_0, *flat)
@@ -89,9 +90,9 @@ def layer(
     if kernels is None and on_one_gpu(tensors, h_0.shape[2]):
         kernels = cuda_layer
     if kernels is not None:
-        return _run(kernels, nonlinearity, batch_sizes, bias, x, h_0, flat)
+        return _run(kernels, f, batch_sizes, bias, x, h_0, flat)
     check_devices(tensors)
-    return composed(Kind(nonlinearity, bias), x, h_0, weights, (), batch_sizes)
+    return composed(Kind(f, bias), x, h_0, weights, (), batch_sizes)
 
 
 def _run(

@@ -6,8 +6,6 @@ host meanwhile, sums are float32 and added in a fixed order, and so are states f
 only what enters the product and what is written is rounded to the dtype.
 """
 
-
-
 from functools import lru_cache
 
 import torch
@@ -78,9 +76,8 @@ def gated_scan(
         return aten.gated_scan(
             a, weight_hh, h_0, nonlinearity, g, q, e, bound, batch_sizes, reverse
         )
-    return run(
-        FORWARD, a, weight_hh, h_0, g, q, e, nonlinearity, bound, batch_sizes, reverse,
-    )  # fmt: skip
+    h, y = run(FORWARD, a, weight_hh, h_0, g, q, e, nonlinearity, bound, batch_sizes, reverse)
+    return h, a.new_empty(0) if y is None else y
 
 
 def linear_scan(
@@ -96,9 +93,7 @@ def linear_scan(
     """As `reference.linear_scan`."""
     if not _launches(x, weight, s_0, p, q, e):
         return aten.linear_scan(x, weight, s_0, p, q, e, batch_sizes, reverse)
-    return run(
-        LINEAR, x, weight.mT, s_0, p, q, e, batch_sizes=batch_sizes, reverse=reverse
-    )[0]
+    return run(LINEAR, x, weight.mT, s_0, p, q, e, batch_sizes=batch_sizes, reverse=reverse)[0]
 
 
 def _launches(*tensors: Tensor | None) -> bool:
@@ -122,7 +117,7 @@ def run(
     more: Tensor | None = None,
     last: Tensor | None = None,
     out: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor | None]:
     """All that the kernel does: the states, and y where there is one that is not the state.
 
     Args:
@@ -143,7 +138,7 @@ def run(
     N = like.shape[1] if batch_sizes is None else _rows(first, more, last)
     H, groups = weight.shape[-1], weight.shape[0] if grouped else 1
     carry = mode == FORWARD and (g is not None or e is not None)
-    y = torch.empty_like(out) if carry else out.new_empty(0)
+    y = torch.empty_like(out) if carry else None
     if N * H * groups == 0:
         return out, y
     L, offsets, lengths = like.shape[0], 0, 0
@@ -154,7 +149,7 @@ def run(
             for c in (x, g, q, e, first, more)]  # fmt: skip
     row, group = (0 if packed else 1), -2 if grouped else -1
     numbers: list[int] = []
-    for c in (*kept[:4], out, y if carry else None):
+    for c in (*kept[:4], out, y):
         if c is None:
             numbers += _NO_SEQUENCE
         else:

@@ -85,9 +85,7 @@ def _compiled(text: bytes, capability: tuple[int, int]) -> bytes:
     return binary
 
 
-def loaded(
-    source: Source, blocks: int, threads: int, shared: int, device: torch.device
-) -> Launch:
+def loaded(source: Source, blocks: int, threads: int, shared: int, device: torch.device) -> Launch:
     """The kernel on a device: called, it runs after what else was asked of the current stream.
 
     Args:

@@ -8,10 +8,10 @@ from elman.ops.cuda.plans import Plan
 
 #: What it computes: see scan.cuh.
 FORWARD, LINEAR, BACK = range(3)
-#: `Given` of scan.cuh: six sequences of an address and three strides, the weight likewise, three
+#: `Given` of given.cuh: six sequences of an address and three strides, the weight likewise, three
 #: states of an address and two strides, offsets, lengths; then L, N, tiles, reverse.
 GIVEN = Struct("39q4i")
-_PARTS = ("numbers.cuh", "functions.cuh", "scan.cuh")
+_PARTS = ("numbers.cuh", "functions.cuh", "given.cuh", "weight.cuh", "scan.cuh")
 
 
 class Kind(NamedTuple):

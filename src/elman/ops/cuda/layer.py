@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from elman.ops.cuda import run
 from elman.ops.cuda.kinds import BACK, FORWARD
-from elman.ops.cuda.products import MOST, Rows, job, multiply
+from elman.ops.cuda.products import MOST, MOST_ROWS, Rows, job, multiply
 from elman.ops.layout import outer, outer_with_previous
 from elman.ops.on_device import before
 from elman.ops.operators import directions
@@ -51,8 +51,8 @@ def layer_backward(
     nonlinearity: str,
     batch_sizes: Tensor | None,
     wanted: tuple[bool, bool, bool],
-) -> list[Tensor]:
-    """As `cpu.layer_backward`."""
+) -> list[Tensor | None]:
+    """As `cpu.layer_backward`; None for what is not wanted."""
     ways = directions(list(weights), bias)
     D = len(ways)
     delta = torch.empty_like(output, memory_format=torch.contiguous_format)
@@ -66,7 +66,7 @@ def layer_backward(
     if _small(x, ways, batch_sizes):
         return _gradients_at_once(delta, begun, x, h_0, output, ways, wanted)
     bars = _gradients(delta, begun, x, h_0, output, ways, batch_sizes, wanted)
-    if wanted[1] and h_n_bar is not None and (batch_sizes is not None or len(x) == 0):
+    if bars[1] is not None and h_n_bar is not None and (batch_sizes is not None or len(x) == 0):
         live = 0 if len(x) == 0 or batch_sizes is None else int(batch_sizes[0])
         bars[1][:, live:] = h_n_bar[:, live:]  # of rows without a step
     return bars
@@ -77,7 +77,9 @@ def layer_backward(
 
 def _from_x(x: Tensor, ways: list[list[Tensor]]) -> Tensor:
     """What the input says to every unit of every direction, (L, N, D·H) or (rows, D·H)."""
-    weight_ih, _, *biases = (ts[0] if len(ts) == 1 else torch.cat(ts) for ts in zip(*ways))
+    weight_ih, _, *biases = (
+        ts[0] if len(ts) == 1 else torch.cat(ts) for ts in zip(*ways, strict=True)
+    )
     return functional.linear(x, weight_ih, biases[0] + biases[1] if biases else None)
 
 
@@ -90,7 +92,7 @@ def _gradients(
     ways: list[list[Tensor]],
     batch_sizes: Tensor | None,
     wanted: tuple[bool, bool, bool],
-) -> list[Tensor]:
+) -> list[Tensor | None]:
     """Those of x, h_0 and the weights, from what reaches the inside of f.
 
     Args:
@@ -98,8 +100,7 @@ def _gradients(
         begun: the same at each row's first step, (D, N, H), where there is an h_0.
     """
     D, H = len(ways), ways[0][1].shape[0]
-    nothing = x.new_empty(0)
-    bars = [nothing] * (2 + sum(map(len, ways)))
+    bars: list[Tensor | None] = [None] * (2 + sum(map(len, ways)))
     rows = delta.flatten(0, -2)
     if wanted[0]:
         weight_ih = ways[0][0] if D == 1 else torch.cat([way[0] for way in ways])
@@ -135,7 +136,8 @@ def _small(x: Tensor, ways: list[list[Tensor]], batch_sizes: Tensor | None) -> b
     multiplications = x.numel() * len(ways) * H
     if x.shape[-1]:
         multiplications += multiplications // x.shape[-1] * H
-    return batch_sizes is None and 0 < multiplications <= MOST
+    few = batch_sizes is None and x.shape[0] * x.shape[1] <= MOST_ROWS
+    return few and 0 < multiplications <= MOST
 
 
 def _from_x_at_once(x: Tensor, ways: list[list[Tensor]]) -> Tensor:
@@ -145,7 +147,7 @@ def _from_x_at_once(x: Tensor, ways: list[list[Tensor]]) -> Tensor:
     rows, of_x = a.flatten(0, -2), x.reshape(-1, x.shape[-1])
     multiply(
         [
-            job(of_x, weight_ih.mT, rows.narrow(1, d * H, H), more=tuple(biases))
+            job(of_x, weight_ih.mT, _own(rows, d, H), more=tuple(biases))
             for d, (weight_ih, _, *biases) in enumerate(ways)
         ],
         x,
@@ -161,33 +163,35 @@ def _gradients_at_once(
     output: Tensor,
     ways: list[list[Tensor]],
     wanted: tuple[bool, bool, bool],
-) -> list[Tensor]:
+) -> list[Tensor | None]:
     """As `_gradients`, of a dense sequence."""
     N, D, H = x.shape[1], len(ways), ways[0][1].shape[0]
-    nothing = x.new_empty(0)
-    bars = [nothing] * 2
+    bars: list[Tensor | None] = [None] * 2
     rows, states, of_x = delta.flatten(0, -2), output.flatten(0, -2), x.reshape(-1, x.shape[-1])
     jobs = []
     if wanted[0]:
-        bars[0] = x.new_empty(x.shape)
+        x_bar = x.new_empty(x.shape)
         weight_ih = ways[0][0] if D == 1 else Rows(ways[0][0], ways[1][0])
-        jobs.append(job(rows, weight_ih, bars[0].flatten(0, -2)))
+        jobs.append(job(rows, weight_ih, x_bar.flatten(0, -2)))
+        bars[0] = x_bar
     if wanted[1] and begun is not None:
-        bars[1] = torch.empty_like(begun)
-        jobs += [job(begun[d], way[1], bars[1][d]) for d, way in enumerate(ways)]
+        h_0_bar = torch.empty_like(begun)
+        jobs += [job(begun[d], way[1], h_0_bar[d]) for d, way in enumerate(ways)]
+        bars[1] = h_0_bar
     for d, way in enumerate(ways):
         if not wanted[2]:
-            bars += [nothing] * len(way)
+            bars += [None] * len(way)
             continue
         own = [torch.empty_like(weight, memory_format=torch.contiguous_format) for weight in way]
-        h, of_delta = states.narrow(1, d * H, H), rows.narrow(1, d * H, H).mT
+        h, of_delta = _own(states, d, H), _own(rows, d, H).mT
         jobs.append(job(of_delta, of_x, own[0], sums=tuple(own[2:])))
-        past: Tensor | Rows = h[N:] if d == 1 else h[:-N]
+        past = h[N:] if d == 1 else h[:-N]
         if h_0 is None:
-            of_delta = of_delta[:, :-N] if d == 1 else of_delta[:, N:]
+            later = of_delta[:, :-N] if d == 1 else of_delta[:, N:]
+            jobs.append(job(later, past, own[1]))
         else:
-            past = Rows(past, h_0[d]) if d == 1 else Rows(h_0[d], past)
-        jobs.append(job(of_delta, past, own[1]))
+            every = Rows(past, h_0[d]) if d == 1 else Rows(h_0[d], past)
+            jobs.append(job(of_delta, every, own[1]))
         bars += own
     if jobs:
         multiply(jobs, x)
@@ -195,6 +199,11 @@ def _gradients_at_once(
 
 
 # --- the directions ----------------------------------------------------------------------------
+
+
+def _own(x: Tensor, d: int, H: int) -> Tensor:
+    """What is one direction's of rows that both lie in."""
+    return x if x.shape[1] == H else x.narrow(1, d * H, H)
 
 
 def _ways(D: int) -> int:
@@ -216,4 +225,4 @@ def _of_rows(states: Tensor | None) -> Tensor | None:
     """States of (D, N, H) as (N, H), or (N, D, H) for two directions."""
     if states is None:
         return None
-    return states[0] if len(states) == 1 else states.transpose(0, 1)
+    return states[0] if states.shape[0] == 1 else states.transpose(0, 1)

@@ -11,102 +11,101 @@ constexpr int PADDED = SIDE + 4;
 
 /** One product, of (M, K) and (K, N); the first rows of b lie elsewhere than the rest. */
 struct Job {
-    const Number* a;
-    const Number* b[2];
-    Number* c;
-    const Number* more[2];  // (N,) each, added to every row of c, or nothing
-    Number* sums[2];        // (M,) each, where the sums of a go, or nothing
-    long long a_m, a_k, b_k[2], b_n, c_m;
-    int M, N, K, first;     // first: rows of b that are of b[0]
+  const Number* a;
+  const Number* b[2];
+  Number* c;
+  const Number* more[2];  // (N,) each, added to every row of c, or nothing
+  Number* sums[2];        // (M,) each, where the sums of a go, or nothing
+  long long a_m, a_k, b_k[2], b_n, c_m;
+  int M, N, K, first;  // first: rows of b that are of b[0]
 };
 
 struct Given {
-    Job jobs[MANY];
-    int ends[MANY];  // of each job's tiles, among all
+  Job jobs[MANY];
+  int ends[MANY];  // of each job's tiles, among all
 };
 
 struct Shared {
-    alignas(16) float a[DEEP][PADDED], b[DEEP][PADDED];
-    alignas(16) float tile[SIDE][PADDED];
-    float sums[SIDE];
+  alignas(16) float a[DEEP][PADDED], b[DEEP][PADDED];
+  alignas(16) float tile[SIDE][PADDED];
+  float sums[SIDE];
 };
 
 /** Bring DEEP of k of a side into shared memory; what is not there is zero. */
 template <class At>
 __device__ inline void bring(float (&to)[DEEP][PADDED], bool k_first, int begin, int end, int from,
                              int until, At at) {
-    for (int e = 0; e < SIDE * DEEP / THREADS; ++e) {
-        const int index = e * THREADS + threadIdx.x;
-        const int k = k_first ? index % DEEP : index / SIDE;
-        const int m = k_first ? index / DEEP : index % SIDE;
-        const bool is = begin + k < end && from + m < until;
-        to[k][m] = is ? widened(*at(from + m, begin + k)) : 0;
-    }
+  for (int e = 0; e < SIDE * DEEP / THREADS; ++e) {
+    const int index = e * THREADS + threadIdx.x;
+    const int k = k_first ? index % DEEP : index / SIDE;
+    const int m = k_first ? index / DEEP : index % SIDE;
+    const bool is = begin + k < end && from + m < until;
+    to[k][m] = is ? widened(*at(from + m, begin + k)) : 0;
+  }
 }
 
 extern "C" __global__ void
 #ifdef __CUDACC__
 __launch_bounds__(THREADS) __cluster_dims__(SPREAD, 1, 1)
 #endif
-multiply(const __grid_constant__ Given given) {
-    Shared& shared = *reinterpret_cast<Shared*>(shared_memory());
-    const int thread = threadIdx.x, block = block_of_cluster();
-    int tile = blockIdx.x / SPREAD, which = 0;
-    while (tile >= given.ends[which]) ++which;
-    const Job& job = given.jobs[which];
-    if (which > 0) tile -= given.ends[which - 1];
-    const int across = (job.N + SIDE - 1) / SIDE;
-    const int first_m = tile / across * SIDE, first_n = tile % across * SIDE;
-    const int share = ((job.K + SPREAD - 1) / SPREAD + DEEP - 1) / DEEP * DEEP;
-    const int begin = block * share, end = begin + share < job.K ? begin + share : job.K;
-    const bool sums = job.sums[0] != nullptr && first_n == 0;
+    multiply(const __grid_constant__ Given given) {
+  Shared& shared = *reinterpret_cast<Shared*>(shared_memory());
+  const int thread = threadIdx.x, block = block_of_cluster();
+  int tile = blockIdx.x / SPREAD, which = 0;
+  while (tile >= given.ends[which]) ++which;
+  const Job& job = given.jobs[which];
+  if (which > 0) tile -= given.ends[which - 1];
+  const int across = (job.N + SIDE - 1) / SIDE;
+  const int first_m = tile / across * SIDE, first_n = tile % across * SIDE;
+  const int share = ((job.K + SPREAD - 1) / SPREAD + DEEP - 1) / DEEP * DEEP;
+  const int begin = block * share, end = begin + share < job.K ? begin + share : job.K;
+  const bool sums = job.sums[0] != nullptr && first_n == 0;
 
-    float sum[EACH][EACH] = {}, of_a = 0;
-    const int m = thread / 16 * EACH, n = thread % 16 * EACH;
-    for (int k = begin; k < end; k += DEEP) {
-        bring(shared.a, job.a_k == 1, k, end, first_m, job.M, [&](int m, int k) {
-            return job.a + m * job.a_m + k * job.a_k;
-        });
-        bring(shared.b, job.b_n != 1, k, end, first_n, job.N, [&](int n, int k) {
-            const int later = k >= job.first;
-            return job.b[later] + (k - later * job.first) * job.b_k[later] + n * job.b_n;
-        });
-        __syncthreads();
-#pragma unroll
-        for (int deep = 0; deep < DEEP; ++deep) {
-            float a[EACH], b[EACH];
-#pragma unroll
-            for (int i = 0; i < EACH; ++i) a[i] = shared.a[deep][m + i], b[i] = shared.b[deep][n + i];
-#pragma unroll
-            for (int i = 0; i < EACH; ++i)
-#pragma unroll
-                for (int j = 0; j < EACH; ++j) sum[i][j] += a[i] * b[j];
-        }
-        if (sums && thread < SIDE)
-            for (int deep = 0; deep < DEEP; ++deep) of_a += shared.a[deep][thread];
-        __syncthreads();
-    }
-#pragma unroll
-    for (int i = 0; i < EACH; ++i)
-#pragma unroll
-        for (int j = 0; j < EACH; ++j) shared.tile[m + i][n + j] = sum[i][j];
-    if (thread < SIDE) shared.sums[thread] = of_a;
+  float sum[EACH][EACH] = {}, of_a = 0;
+  const int m = thread / 16 * EACH, n = thread % 16 * EACH;
+  for (int k = begin; k < end; k += DEEP) {
+    bring(shared.a, job.a_k == 1, k, end, first_m, job.M,
+          [&](int m, int k) { return job.a + m * job.a_m + k * job.a_k; });
+    bring(shared.b, job.b_n != 1, k, end, first_n, job.N, [&](int n, int k) {
+      const int later = k >= job.first;
+      return job.b[later] + (k - later * job.first) * job.b_k[later] + n * job.b_n;
+    });
     __syncthreads();
-    wait_for_cluster();
-    for (int e = block * THREADS + thread; e < SIDE * SIDE; e += SPREAD * THREADS) {
-        const int m = first_m + e / SIDE, n = first_n + e % SIDE;
-        if (m >= job.M || n >= job.N) continue;
-        float all = 0;
-        for (int other = 0; other < SPREAD; ++other)
-            all += of_block(&shared.tile[e / SIDE][e % SIDE], other);
-        for (const Number* more : job.more)
-            if (more != nullptr) all += widened(more[n]);
-        job.c[m * job.c_m + n] = rounded(all);
+#pragma unroll
+    for (int deep = 0; deep < DEEP; ++deep) {
+      float a[EACH], b[EACH];
+#pragma unroll
+      for (int i = 0; i < EACH; ++i) a[i] = shared.a[deep][m + i], b[i] = shared.b[deep][n + i];
+#pragma unroll
+      for (int i = 0; i < EACH; ++i)
+#pragma unroll
+        for (int j = 0; j < EACH; ++j) sum[i][j] += a[i] * b[j];
     }
-    if (sums && block == 0 && thread < SIDE && first_m + thread < job.M) {
-        float all = 0;
-        for (int other = 0; other < SPREAD; ++other) all += of_block(&shared.sums[thread], other);
-        for (Number* to : job.sums) to[first_m + thread] = rounded(all);
-    }
-    wait_for_cluster();  // nobody leaves while others read
+    if (sums && thread < SIDE)
+      for (int deep = 0; deep < DEEP; ++deep) of_a += shared.a[deep][thread];
+    __syncthreads();
+  }
+#pragma unroll
+  for (int i = 0; i < EACH; ++i)
+#pragma unroll
+    for (int j = 0; j < EACH; ++j) shared.tile[m + i][n + j] = sum[i][j];
+  if (thread < SIDE) shared.sums[thread] = of_a;
+  __syncthreads();
+  wait_for_cluster();
+  for (int e = block * THREADS + thread; e < SIDE * SIDE; e += SPREAD * THREADS) {
+    const int m = first_m + e / SIDE, n = first_n + e % SIDE;
+    if (m >= job.M || n >= job.N) continue;
+    float all = 0;
+    for (int other = 0; other < SPREAD; ++other)
+      all += of_block(&shared.tile[e / SIDE][e % SIDE], other);
+    for (const Number* more : job.more)
+      if (more != nullptr) all += widened(more[n]);
+    job.c[m * job.c_m + n] = rounded(all);
+  }
+  if (sums && block == 0 && thread < SIDE && first_m + thread < job.M) {
+    float all = 0;
+    for (int other = 0; other < SPREAD; ++other) all += of_block(&shared.sums[thread], other);
+    for (Number* to : job.sums) to[first_m + thread] = rounded(all);
+  }
+  wait_for_cluster();  // nobody leaves while others read
 }

@@ -16,6 +16,8 @@ from elman.ops.cuda.plans import DTYPES
 
 #: Up to so many multiplications the time to ask for them is what counts.
 MOST = 2**30
+#: And of so many rows of all steps, which a tile of a weight's gradient takes one after another.
+MOST_ROWS = 2**14
 #: Blocks that share out the inner dimension of a tile.
 SPREAD = 8
 _SIDE, _THREADS = 64, 256
@@ -25,7 +27,7 @@ _JOB = Struct("14q4i")
 
 
 class Rows(NamedTuple):
-    """A matrix (K, N) whose first rows lie elsewhere than the rest; both with units side by side."""
+    """A matrix (K, N) whose first rows lie elsewhere than the rest, with columns side by side."""
 
     first: Tensor
     rest: Tensor
@@ -47,18 +49,15 @@ def job(
     """
     (M, K), N = a.shape, c.shape[1]
     first, rest = b if isinstance(b, Rows) else (b, b)
-    many = len(first) if isinstance(b, Rows) else K
+    many = first.shape[0] if isinstance(b, Rows) else K
+    of_first, of_rest = first.stride(), rest.stride()
+    added = (more[0].data_ptr(), more[1].data_ptr()) if more else (0, 0)
+    summed = (sums[0].data_ptr(), sums[1].data_ptr()) if sums else (0, 0)
     packed = _JOB.pack(
-        a.data_ptr(), first.data_ptr(), rest.data_ptr(), c.data_ptr(),
-        *(t.data_ptr() for t in more or (_NOTHING, _NOTHING)),
-        *(t.data_ptr() for t in sums or (_NOTHING, _NOTHING)),
-        a.stride(0), a.stride(1), first.stride(0), rest.stride(0), first.stride(1), c.stride(0),
-        M, N, K, many,
+        a.data_ptr(), first.data_ptr(), rest.data_ptr(), c.data_ptr(), *added, *summed,
+        *a.stride(), of_first[0], of_rest[0], of_first[1], c.stride(0), M, N, K, many,
     )  # fmt: skip
     return packed, -(-M // _SIDE) * -(-N // _SIDE)
-
-
-_NOTHING = torch.empty(0, device="cpu")  # whose address is zero
 
 
 def multiply(jobs: list[tuple[bytes, int]], like: Tensor) -> None:
@@ -73,6 +72,8 @@ def multiply(jobs: list[tuple[bytes, int]], like: Tensor) -> None:
 @lru_cache(maxsize=256)
 def _kernel(dtype: int, many: int, device: torch.device) -> Launch:
     source = compiled.Source(
-        {"DTYPE": dtype, "MANY": many, "SPREAD": SPREAD}, ("numbers.cuh", "products.cuh"), "multiply"
+        {"DTYPE": dtype, "MANY": many, "SPREAD": SPREAD},
+        ("numbers.cuh", "products.cuh"),
+        "multiply",
     )
     return compiled.loaded(source, SPREAD, _THREADS, _SHARED, device)
