@@ -299,6 +299,11 @@ def test_what_does_not_fit_is_not_served_and_said(monkeypatch):
     assert "5000 by 5000 in torch.bfloat16 does not fit" in cuda.serves(device, bf16, 5000)
     assert chosen(device, f32, H=256).backend == "cuda"
     assert chosen(device, bf16, H=5000).backend == "aten"
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (10, 0))
+    assert chosen(device, f32, H=64).backend != "cuda"
+    assert "has not been tried on compute capability 10.0" in chosen(device, f32, H=64).reason
+    assert chosen(device, f32, "cuda", H=64).backend == "cuda"
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
     monkeypatch.setattr(compiled, "problem", lambda: "it is not there")
     assert "not cuda: it is not there" in chosen(device, f32, H=64).reason
 

@@ -1,4 +1,4 @@
-"""The scans as one CUDA kernel, for NVIDIA GPUs whose blocks form clusters: H100, H200 and later.
+"""The scans as one CUDA kernel, for NVIDIA GPUs whose blocks form clusters: an H100 or H200.
 
 A cluster of up to 16 blocks keeps the whole weight, each block its part, and has some rows of the
 batch for all their steps (`scan.cuh`); `plans.py` says how many of each. Nothing is asked of the
@@ -39,7 +39,17 @@ def serves(device: torch.device, dtype: torch.dtype, H: int | None = None) -> st
     return compiled.problem()
 
 
+def by_name(device: torch.device, dtype: torch.dtype, H: int | None = None) -> str | None:
+    """Why it is not chosen unless asked for by name, in words; None where it may be."""
+    capability = torch.cuda.get_device_capability(device)
+    if capability != (9, 0):
+        has = f"{capability[0]}.{capability[1]}"
+        return f"ask for it by name: it has not been tried on compute capability {has}"
+    return None
+
+
 # as running.py: torch.compile runs it where it meets it, for it follows no import
+by_name._dynamo_marked_constant = True  # type: ignore[attr-defined]
 serves._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 

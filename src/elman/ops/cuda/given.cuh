@@ -6,8 +6,8 @@ constexpr int WORD = WIDE ? 1 : 2;                     // numbers in 4 bytes
 constexpr int WORDS = UNITS * ROWS / WORD;             // of the new states
 constexpr int EACH = (WORDS + THREADS - 1) / THREADS;  // of those, a thread's
 constexpr int VECTORS = UNITS * ROWS * (WIDE ? 4 : 2) / 16;  // of the new states, to be sent
-constexpr int TURNS =
-    BLOCKS == 1 ? 1 : (VECTORS * (BLOCKS - 1) + THREADS - 1) / THREADS;  // of sending
+// how often a thread sends one
+constexpr int TURNS = BLOCKS == 1 ? 1 : (VECTORS * (BLOCKS - 1) + THREADS - 1) / THREADS;
 constexpr unsigned BYTES = ROWS * (K - UNITS) * (WIDE ? 4 : 2);  // that come from other blocks
 constexpr bool BEFORE = MODE == BACK || HAS_G;                   // whether there is a sequence g
 // which sequence is which: x is the first
@@ -15,8 +15,7 @@ constexpr int G = 1, E = G + BEFORE, Q = E + HAS_E, SEQUENCES = Q + HAS_Q;
 constexpr int STRIDE = K + (WIDE ? 4 : 8);  // between rows of what enters
 constexpr int SUMS = UNITS + 4;             // between rows of the parts of sums
 
-// --- what the kernel is given: plans.py has the same
-// ------------------------------------------------
+// --- what the kernel is given: kinds.py packs the same ------------------------------------------
 
 /** A sequence and how far apart its steps, rows and groups are, in numbers; or nothing. */
 struct Sequence {
