@@ -17,20 +17,8 @@ from elman.ops.cuda.kinds import BACK, FORWARD, LINEAR, Kind, source
 from elman.ops.cuda.plans import DTYPES, plan
 from tests.ops.test_triton_compiled import spilled_in_a_loop
 
-
-def missing():
-    """Whether NVRTC or a disassembler is not there."""
-    if util.find_spec("cuda") is None or util.find_spec("triton") is None:
-        return True
-    from cuda.bindings import nvrtc
-
-    try:
-        return int(nvrtc.nvrtcVersion()[0]) != 0
-    except RuntimeError:  # as cuda-bindings says that there is no library
-        return True
-
-
-pytestmark = pytest.mark.skipif(missing(), reason="NVRTC or Triton's disassembler is not installed")
+MISSING = compiled.problem() is not None or util.find_spec("triton") is None
+pytestmark = pytest.mark.skipif(MISSING, reason="NVRTC or Triton's disassembler is not installed")
 bf16, f16, f32 = torch.bfloat16, torch.float16, torch.float32
 PLAIN = Kind(0, 0, FORWARD, 0, None, False, False, False, False, False, True)
 #: H, N, dtype, and what else is computed.
@@ -85,3 +73,16 @@ def test_what_does_not_compile_is_an_error_in_nvrtcs_words(monkeypatch):
     monkeypatch.setattr(compiled, "part", lambda name: "int x = y;")
     with pytest.raises(RuntimeError, match=r'(?s)scan with .*identifier "y" is undefined'):
         compiled.machine_code(source(PLAIN._replace(H=8), plan(8, 1, 1, f32)), (9, 0))
+
+
+def test_without_nvrtc_the_reason_is_told(monkeypatch):
+    from cuda.bindings import nvrtc
+
+    def none():
+        raise RuntimeError("libnvrtc.so is nowhere")
+
+    monkeypatch.setattr(nvrtc, "nvrtcVersion", none)
+    said = compiled.problem.__wrapped__()
+    assert said == "NVRTC, which compiles its kernel, is not to be found: libnvrtc.so is nowhere"
+    monkeypatch.setattr(compiled.util, "find_spec", lambda name: None)
+    assert "pip install 'elman[cuda]'" in compiled.problem.__wrapped__()

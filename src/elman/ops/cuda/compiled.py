@@ -53,6 +53,12 @@ def problem() -> str | None:
     """Why nothing can be compiled here, in words; None where it can."""
     if util.find_spec("cuda") is None or util.find_spec("cuda.bindings") is None:
         return "cuda-bindings is not installed: pip install 'elman[cuda]'"
+    from cuda.bindings import nvrtc
+
+    try:
+        _done(nvrtc.nvrtcVersion())
+    except RuntimeError as error:  # as cuda-bindings says that there is no library
+        return f"NVRTC, which compiles its kernel, is not to be found: {str(error).splitlines()[0]}"
     return None
 
 
