@@ -32,11 +32,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from gpu_chart import picture
 from torch import Tensor, nn
 
 import elman
 from elman.bench import Case
-from elman.bench.chart import Words, chart
 from elman.bench.gate import RedGateError, few_ulps
 from elman.bench.report import commit, today, write_rows
 from elman.bench.timing import spread
@@ -61,6 +61,11 @@ class Entry(NamedTuple):
     bar: float
     what: str = "train"
     others: tuple[str, ...] = ("triton",)
+
+    @property
+    def double(self) -> bool:
+        """Whether the gradients are differentiated themselves."""
+        return self.what == "double backward"
 
 
 def _entry(
@@ -154,7 +159,7 @@ def contestants(entry: Entry, device: str, L: int) -> dict[str, Callable[[], dic
     torchs = Work(entry, nn.RNN, entry.dtype, device, L)
 
     def torch_itself() -> dict[str, Tensor]:
-        with torch.backends.cudnn.flags(enabled=entry.what != "double backward", allow_tf32=False):
+        with torch.backends.cudnn.flags(enabled=not entry.double, allow_tf32=False):
             return torchs()
 
     calls = {"torch": torch_itself}
@@ -182,7 +187,7 @@ def hold(entry: Entry, device: str) -> dict[str, float]:
     case = entry.case
     L = case.L if case.lengths else min(case.L, MOST)
     calls = contestants(entry, device, L)
-    with torch.backends.cudnn.flags(enabled=entry.what != "double backward"):
+    with torch.backends.cudnn.flags(enabled=not entry.double):
         truth = Work(entry, nn.RNN, torch.float64, device, L)()
     torchs, shares = calls.pop("torch")(), dict[str, float]()
     for name, call in calls.items():
@@ -217,7 +222,7 @@ def _few(entry: Entry, L: int, true: Tensor, part: str) -> float:
         scale = max(math.sqrt(rows) if of_gradient else 1.0, true.abs().max().item())
         n = 6 * case.num_layers * (1 + of_gradient)
         few = 4 * math.sqrt(n / 12) * torch.finfo(entry.dtype).eps * scale
-    return few * (1 + (entry.what == "double backward"))
+    return few * (1 + entry.double)
 
 
 def _distance(x: Tensor, true: Tensor) -> float:
@@ -317,22 +322,6 @@ def line_of(rows: Sequence[Mapping[str, str]]) -> str:
         own += f", {ours['us_per_step']} us a step"
     beside = "".join(f"; {r['contestant']} {r['median_ms']} {r['ratio']}x" for r in others)
     return f"{first} {own}{beside}{'' if reached(ours) else '   BELOW'}"
-
-
-def picture(rows: Sequence[Mapping[str, str]]) -> str:
-    """The table's ratios, without the grid's, as `docs/gpu.svg` shows them."""
-    ours = [r for r in rows if r["contestant"] == "elman" and not r["case"].startswith("grid")]
-    told = ours[0]
-
-    def heading(row: Mapping[str, str]) -> str:
-        return f"{row['shape']}; {row['dtype']}"
-
-    def notes(_: object) -> tuple[str, str]:
-        versions = f"torch {told['torch']}, cuDNN {told['cudnn']}"
-        return told["card"], f"{versions}; medians of one run, by turns, {told['date']}"
-
-    words = Words("on a GPU", "torch.nn.RNN on cuDNN, which has no double backward", heading, notes)
-    return chart([{**row, "contestant": "torch"} for row in ours], words)
 
 
 def measured(

@@ -14,7 +14,8 @@ interpreted = pytest.mark.skipif(not INTERPRETED, reason="Triton is not installe
 
 
 @pytest.fixture
-def script():
+def script(monkeypatch):
+    monkeypatch.syspath_prepend(FOLDER)  # where its chart is
     return loaded("gpu")
 
 

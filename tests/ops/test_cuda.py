@@ -341,7 +341,7 @@ def test_a_kernel_that_is_wrong_is_found_out(cut_up, monkeypatch, right, wrong):
 
 
 def test_the_layer_as_a_user_calls_it_is_the_loops(monkeypatch):
-    """The rules of `Scan`, whose gradients are linear scans, and `Layer`, whose are its own."""
+    """By the name of the backend; on a CPU the layer is then composed of scans."""
     x = torch.randn(4, 2, 3)
     rnn = nn.RNN(3, 5)
     ours = elman.RNN(3, 5)

@@ -15,7 +15,7 @@ from elman.nn.masks import scaled_mask
 from elman.ops import Norm
 from elman.ops import layer as run_layer
 from elman.ops.composed import in_one_piece
-from elman.ops.layout import rows_of
+from elman.ops.layout import lengths_of, rows_of
 
 if TYPE_CHECKING:
     from elman.nn.rnn import RNN
@@ -193,6 +193,5 @@ def mirrored(batch_sizes: Tensor | None, x: Tensor) -> Tensor:
         return torch.arange(x.shape[0] - 1, -1, -1, device=x.device)
     step, row = rows_of(batch_sizes, x.shape[0])
     offset = batch_sizes.cumsum(0) - batch_sizes
-    # batch_sizes never increases: row i lives as long as batch_sizes[t] > i
-    length = len(batch_sizes) - torch.searchsorted(batch_sizes.flip(0), row, right=True)
+    length = lengths_of(batch_sizes, row)
     return (offset[length - 1 - step] + row).to(x.device)

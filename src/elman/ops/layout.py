@@ -86,18 +86,20 @@ def previous(x: Tensor, initial: Tensor, batch_sizes: Tensor | None, reverse: bo
 def outer_with_previous(
     u: Tensor,
     x: Tensor,
-    initial: Tensor,
+    initial: Tensor | None,
     weight: Tensor,
     batch_sizes: Tensor | None,
     reverse: bool,
 ) -> Tensor:
-    """Σ u_tᵀ x_{t-1} over every row, in the shape of `weight`."""
+    """Σ u_tᵀ x_{t-1} over every row, in the shape of `weight`; a dense x may begin from nothing."""
+    first, rest, before = (u[-1:], u[:-1], x[1:]) if reverse else (u[:1], u[1:], x[:-1])
+    if initial is None:
+        return outer(rest, before, weight)
     # under vmap the sum below would be one more of a whole weight for every copy
     transformed = torch._C._are_functorch_transforms_active()
     if batch_sizes is not None or x.shape[0] == 0 or transformed:
         return outer(u, previous(x, initial, batch_sizes, reverse), weight)
     # dense: the neighbours are views, so nothing is copied
-    first, rest, before = (u[-1:], u[:-1], x[1:]) if reverse else (u[:1], u[1:], x[:-1])
     return outer(rest, before, weight) + outer(first, initial[None], weight)
 
 
@@ -150,11 +152,16 @@ def lying_as(x: Tensor) -> Tensor:
 def edge(batch_sizes: Tensor, rows: int, last: bool) -> tuple[Tensor, Tensor]:
     """Which rows have any steps, and where the earliest or the last of each lies; both (rows,)."""
     row = torch.arange(rows, device=batch_sizes.device)  # which a default device need not be
-    # batch_sizes never increases, so row i lives as long as batch_sizes[t] > i
-    lengths = batch_sizes.shape[0] - torch.searchsorted(batch_sizes.flip(0), row, right=True)
+    lengths = lengths_of(batch_sizes, row)
     offset = batch_sizes.cumsum(0) - batch_sizes
     place = offset[(lengths - 1).clamp(min=0)] + row if last else row
     return lengths > 0, torch.where(lengths > 0, place, 0)
+
+
+def lengths_of(batch_sizes: Tensor, row: Tensor) -> Tensor:
+    """How many steps the rows of these numbers have."""
+    # batch_sizes never increases, so row i lives as long as batch_sizes[t] > i
+    return batch_sizes.shape[0] - torch.searchsorted(batch_sizes.flip(0), row, right=True)
 
 
 def rows_of(batch_sizes: Tensor, rows: int) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,7 @@
-"""Where packed rows lie, for kernels on a GPU: told once for each batch_sizes, and remembered."""
+"""For kernels on a GPU: whether there is one to launch, and where packed rows lie.
+
+That is told once for each batch_sizes, and remembered.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -9,18 +12,20 @@ from torch._subclasses import FakeTensor
 from torch._subclasses.functional_tensor import FunctionalTensor
 from torch.utils.weak import WeakIdKeyDictionary
 
-from elman.ops.layout import previous
+from elman.ops import aten
+from elman.ops.layout import lengths_of, previous
 
 #: Tensors that torch.compile and torch.export work with, which have no memory to read.
 _WITHOUT_NUMBERS = (FakeTensor, FunctionalTensor)
 
 
-def without_numbers(tensor: Tensor | None) -> bool:
-    """Whether it is one that a graph is made with: torch's own operators then stand for a kernel.
+def launches(*tensors: Tensor | None) -> bool:
+    """Whether there is something to launch a kernel for.
 
-    As they do where torch itself writes the operations down.
+    Not where torch itself writes the operations down, or asks for shapes alone: there its own
+    operators stand for the kernel, as they do for those of aten.
     """
-    return isinstance(tensor, _WITHOUT_NUMBERS)
+    return aten.may_write(*tensors) and not any(isinstance(t, _WITHOUT_NUMBERS) for t in tensors)
 
 
 class Places(NamedTuple):
@@ -38,8 +43,7 @@ def lies(batch_sizes: Tensor, N: int, device: torch.device) -> Places:
     """Where the rows of batch_sizes lie, on a device."""
 
     def tell() -> Places:
-        row = torch.arange(N, device="cpu")
-        lengths = len(batch_sizes) - torch.searchsorted(batch_sizes.flip(0), row, right=True)
+        lengths = lengths_of(batch_sizes, torch.arange(N, device="cpu"))
         offsets = batch_sizes.cumsum(0) - batch_sizes
         return Places(_moved(offsets, device), _moved(lengths.to(torch.int32), device))
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from elman.ops import aten
 from elman.ops.activations import NUMBERS
-from elman.ops.on_device import lies, without_numbers
+from elman.ops.on_device import launches, lies
 
 _KERNELS = "elman.ops.triton_kernels"
 _DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
@@ -141,7 +141,7 @@ def scan(
     reverse: bool = False,
 ) -> Tensor:
     """As `reference.scan`."""
-    if not _launches(a, weight_hh, h_0):
+    if not launches(a, weight_hh, h_0):
         return aten.scan(a, weight_hh, h_0, nonlinearity, batch_sizes, reverse)
     h, _ = _run(a, weight_hh, h_0, (None, None, None), nonlinearity, None, batch_sizes, reverse)
     return h
@@ -160,7 +160,7 @@ def gated_scan(
     reverse: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """As `reference.gated_scan`; y is empty where it is h."""
-    if not _launches(a, weight_hh, h_0, g, q, e):
+    if not launches(a, weight_hh, h_0, g, q, e):
         return aten.gated_scan(
             a, weight_hh, h_0, nonlinearity, g, q, e, bound, batch_sizes, reverse
         )
@@ -178,19 +178,10 @@ def linear_scan(
     reverse: bool = False,
 ) -> Tensor:
     """As `reference.linear_scan`."""
-    if not _launches(x, weight, s_0, p, q, e):
+    if not launches(x, weight, s_0, p, q, e):
         return aten.linear_scan(x, weight, s_0, p, q, e, batch_sizes, reverse)
     s, _ = _run(x, weight.mT, s_0, (p, q, e), None, None, batch_sizes, reverse)
     return s
-
-
-def _launches(*tensors: Tensor | None) -> bool:
-    """Whether there is something to launch a kernel for.
-
-    Not where torch itself writes the operations down, or asks for shapes alone: there its own
-    operators stand for the kernel, as they do for those of aten.
-    """
-    return aten.may_write(*tensors) and not any(map(without_numbers, tensors))
 
 
 def _run(

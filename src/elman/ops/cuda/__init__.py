@@ -17,7 +17,7 @@ from elman.ops.cuda import compiled
 from elman.ops.cuda.compiled import Launch
 from elman.ops.cuda.kinds import BACK, FORWARD, GIVEN, LINEAR, Kind, source
 from elman.ops.cuda.plans import DTYPES, Plan, fits, plan
-from elman.ops.on_device import lies, without_numbers
+from elman.ops.on_device import launches, lies
 
 
 def serves(device: torch.device, dtype: torch.dtype, H: int | None = None) -> str | None:
@@ -62,7 +62,7 @@ def scan(
     reverse: bool = False,
 ) -> Tensor:
     """As `reference.scan`."""
-    if not _launches(a, weight_hh, h_0):
+    if not launches(a, weight_hh, h_0):
         return aten.scan(a, weight_hh, h_0, nonlinearity, batch_sizes, reverse)
     return run(
         FORWARD, a, weight_hh, h_0, f=nonlinearity, batch_sizes=batch_sizes, reverse=reverse
@@ -82,7 +82,7 @@ def gated_scan(
     reverse: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """As `reference.gated_scan`; y is empty where it is h."""
-    if not _launches(a, weight_hh, h_0, g, q, e):
+    if not launches(a, weight_hh, h_0, g, q, e):
         return aten.gated_scan(
             a, weight_hh, h_0, nonlinearity, g, q, e, bound, batch_sizes, reverse
         )
@@ -101,14 +101,9 @@ def linear_scan(
     reverse: bool = False,
 ) -> Tensor:
     """As `reference.linear_scan`."""
-    if not _launches(x, weight, s_0, p, q, e):
+    if not launches(x, weight, s_0, p, q, e):
         return aten.linear_scan(x, weight, s_0, p, q, e, batch_sizes, reverse)
     return run(LINEAR, x, weight.mT, s_0, p, q, e, batch_sizes=batch_sizes, reverse=reverse)[0]
-
-
-def _launches(*tensors: Tensor | None) -> bool:
-    """Whether there is something to launch a kernel for; as in triton.py."""
-    return aten.may_write(*tensors) and not any(map(without_numbers, tensors))
 
 
 def run(

@@ -104,15 +104,7 @@ def loaded(source: Source, blocks: int, threads: int, shared: int, device: torch
     index = torch.cuda.current_device() if device.index is None else device.index
     binary = machine_code(source, torch.cuda.get_device_capability(index))
     with torch.cuda.device(index):
-        _enter(index)
-        module = _done(driver.cuModuleLoadData(binary))
-        function = _done(driver.cuModuleGetFunction(module, source.name.encode()))
-        of = driver.CUfunction_attribute
-        most = of.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
-        _done(driver.cuFuncSetAttribute(function, most, shared))
-        if blocks > 8:
-            wider = of.CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED
-            _done(driver.cuFuncSetAttribute(function, wider, 1))
+        function = _function(index, binary, source.name, shared, blocks)
     start, handle = _launcher(), int(function)
     current, stream_of = torch.cuda.current_device, torch._C._cuda_getCurrentRawStream
 
@@ -132,6 +124,22 @@ def loaded(source: Source, blocks: int, threads: int, shared: int, device: torch
         return None
 
     return launch
+
+
+def _function(index: int, binary: bytes, name: str, shared: int, blocks: int) -> Any:
+    """A function of what was compiled, on a device, that may have so much memory and cluster."""
+    from cuda.bindings import driver
+
+    _enter(index)
+    module = _done(driver.cuModuleLoadData(binary))
+    function = _done(driver.cuModuleGetFunction(module, name.encode()))
+    of = driver.CUfunction_attribute
+    most = of.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+    _done(driver.cuFuncSetAttribute(function, most, shared))
+    if blocks > 8:
+        wider = of.CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED
+        _done(driver.cuFuncSetAttribute(function, wider, 1))
+    return function
 
 
 def _enter(index: int) -> None:
@@ -157,17 +165,12 @@ def at_once(device: torch.device) -> tuple[int, ...]:
         return AT_ONCE
     from cuda.bindings import driver
 
+    shared = 200 * 1024
     with torch.cuda.device(device):
-        _enter(torch.cuda.current_device())
         text = b'extern "C" __global__ void nothing() {}'
-        capability = torch.cuda.get_device_capability(device)
-        module = _done(driver.cuModuleLoadData(_compiled(text, capability)))
-        function = _done(driver.cuModuleGetFunction(module, b"nothing"))
-        of, shared = driver.CUfunction_attribute, 200 * 1024
-        _done(driver.cuFuncSetAttribute(
-            function, of.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, shared))  # fmt: skip
-        wider = of.CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED
-        _done(driver.cuFuncSetAttribute(function, wider, 1))
+        binary = _compiled(text, torch.cuda.get_device_capability(device))
+        index = torch.cuda.current_device()
+        function = _function(index, binary, "nothing", shared, len(AT_ONCE))
         found = []
         for blocks in range(1, len(AT_ONCE) + 1):
             cluster = driver.CUlaunchAttribute()

@@ -113,11 +113,9 @@ def _gradients(
     of_biases = rows.sum(0).expand(2, -1).clone().split(H, 1) if len(ways[0]) == 4 else ()
     for d, (_, weight_hh, *_biases) in enumerate(ways):
         own, h = (t.narrow(-1, d * H, H) for t in (delta, output))
-        if h_0 is None:
-            now, past = (own[:-1], h[1:]) if d == 1 else (own[1:], h[:-1])
-            of_hh = outer(now, past, weight_hh)
-        elif batch_sizes is None:
-            of_hh = outer_with_previous(own, h, h_0[d], weight_hh, None, d == 1)
+        if h_0 is None or batch_sizes is None:
+            initial = None if h_0 is None else h_0[d]
+            of_hh = outer_with_previous(own, h, initial, weight_hh, None, d == 1)
         else:
             index = before(batch_sizes, h_0.shape[1], x.device, d == 1)
             of_hh = outer(own, torch.cat([h, h_0[d]]).index_select(0, index), weight_hh)

@@ -4,7 +4,7 @@ A layer of few rows takes as long as it takes to ask torch for each product, sum
 """
 
 from functools import lru_cache
-from struct import Struct
+from struct import Struct, pack
 from typing import NamedTuple
 
 import torch
@@ -65,7 +65,7 @@ def multiply(jobs: list[tuple[bytes, int]], like: Tensor) -> None:
     ends: list[int] = []
     for _, tiles in jobs:
         ends.append(tiles + (ends[-1] if ends else 0))
-    given = b"".join(packed for packed, _ in jobs) + Struct(f"{len(jobs)}i").pack(*ends)
+    given = b"".join(packed for packed, _ in jobs) + pack(f"{len(jobs)}i", *ends)
     _kernel(DTYPES[like.dtype], len(jobs), like.device)(given, ends[-1])
 
 

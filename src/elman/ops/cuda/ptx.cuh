@@ -45,13 +45,23 @@ __device__ inline float one_over(float z) {
   return inverse;
 }
 
+// --- shared memory -----------------------------------------------------------------------------
+
+/** The shared memory of this block, as much as it was launched with. */
+__device__ inline char* shared_memory() {
+  extern __shared__ __align__(16) char memory[];
+  return memory;
+}
+
+__device__ inline unsigned in_shared(const void* local) {
+  return static_cast<unsigned>(__cvta_generic_to_shared(local));
+}
+
 // --- copies from memory that nobody waits for yet ------------------------------------------------
 
 /** Begin to copy 4 bytes to shared memory. */
 __device__ inline void copy_ahead(unsigned* to, const void* from) {
-  asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(
-                   static_cast<unsigned>(__cvta_generic_to_shared(to))),
-               "l"(from)
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(in_shared(to)), "l"(from)
                : "memory");
 }
 
@@ -87,22 +97,12 @@ __device__ inline uint4 load_tiles(const void* row) {
   uint4 tiles;
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
                : "=r"(tiles.x), "=r"(tiles.y), "=r"(tiles.z), "=r"(tiles.w)
-               : "r"(static_cast<unsigned>(__cvta_generic_to_shared(row)))
+               : "r"(in_shared(row))
                : "memory");
   return tiles;
 }
 
 // --- a cluster: blocks that write in each other's shared memory --------------------------------
-
-/** The shared memory of this block, as much as it was launched with. */
-__device__ inline char* shared_memory() {
-  extern __shared__ __align__(16) char memory[];
-  return memory;
-}
-
-__device__ inline unsigned in_shared(const void* local) {
-  return static_cast<unsigned>(__cvta_generic_to_shared(local));
-}
 
 /** The place in the shared memory of another block of the cluster. */
 __device__ inline unsigned at_block(unsigned place, unsigned block) {

@@ -18,7 +18,6 @@ struct OfTiles {
   static constexpr int AT_ONCE = PART % 2 == 0 ? 2 : 1;  // steps of what enters
   static_assert(PART * SLICES * 16 == UNITS || WIDE, "slices have whole steps");
   static constexpr int COLUMNS = (ROWS + 7) / 8;
-  static constexpr int SHARED = WARPS * TILES * FAR * 32 * 16;
   // several sums by turns, so that none has to wait for itself
   static constexpr int CHAINS = TILES * COLUMNS >= 4 ? 1 : 4 / (TILES * COLUMNS);
   using Of = Spread<STEPS, FAR>;
@@ -132,7 +131,6 @@ struct OfNumbers {
   static constexpr int STEPS = PART * BLOCKS;
   static constexpr int FAR = STEPS - KEPT;
   static_assert(PART * SLICES * 4 == UNITS || !WIDE, "slices have whole steps");
-  static constexpr int SHARED = SLICES * FAR * UNITS * 16;
   static constexpr int CHAINS = TILES * ROWS >= 4 ? 1 : 4 / (TILES * ROWS);
   using Of = Spread<STEPS, FAR>;
   float4 kept[TILES][KEPT];
