@@ -32,7 +32,8 @@ sanitize: $(VENV)/.ready-dev
 clean:
 	rm -rf $(VENV) build *.egg-info src/*.egg-info
 
-# Every version comes from constraints.txt; elman itself is built with what is installed here.
+# Every version comes from constraints.txt; elman itself is built with what is installed here, its
+# kernels beside torch, which therefore comes first.
 $(VENV)/.ready: pyproject.toml setup.py constraints.txt $(wildcard csrc/*)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	    { echo 'elman needs Python 3.10 or newer: make PYTHON=python3.12' >&2; exit 1; }
@@ -40,7 +41,7 @@ $(VENV)/.ready: pyproject.toml setup.py constraints.txt $(wildcard csrc/*)
 	    { echo 'This Python has no venv. On Debian or Ubuntu: apt install python3-venv' >&2; exit 1; }
 	@echo 'Setting up in $(VENV): about a minute once the downloads are in ...'
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install -c constraints.txt "setuptools>=77"
+	$(PIP) install -c constraints.txt "setuptools>=77" torch
 	$(PIP) install -c constraints.txt --no-build-isolation -e .
 	@touch $@
 
