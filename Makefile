@@ -39,7 +39,7 @@ $(VENV)/.ready: pyproject.toml setup.py constraints.txt $(wildcard csrc/*)
 	    { echo 'elman needs Python 3.10 or newer: make PYTHON=python3.12' >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' || \
 	    { echo 'This Python has no venv. On Debian or Ubuntu: apt install python3-venv' >&2; exit 1; }
-	@echo 'Setting up in $(VENV): about a minute once the downloads are in ...'
+	@echo 'Setting up in $(VENV): two or three minutes once the downloads are in ...'
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install -c constraints.txt "setuptools>=77" torch
 	$(PIP) install -c constraints.txt --no-build-isolation -e .
