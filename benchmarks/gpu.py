@@ -255,7 +255,7 @@ def alternate(
     for name, call in calls.items():
         timed(call, 1, device)  # compiles, and lets cuDNN plan
         once = timed(call, 1, device)
-        repeats[name] = max(1, min(50, math.ceil(5 / once)))  # samples of five milliseconds
+        repeats[name] = max(1, min(50, math.ceil(20 / once)))  # samples of twenty milliseconds
     samples: dict[str, list[float]] = {name: [] for name in calls}
     order = list(calls)
     for _ in range(rounds):

@@ -65,7 +65,7 @@ inline Barrier of_cluster;
 inline Fiber* now;
 inline ucontext_t scheduler;
 inline std::mt19937 lot;
-inline int cluster, threads;
+inline int cluster, clusters, threads;
 inline unsigned long went_on;  // how often a fiber did, or something arrived
 inline std::function<void()> body;
 
@@ -196,6 +196,12 @@ struct BlockIndex {
   } x;
 };
 
+struct GridSize {
+  struct {
+    operator int() const { return clusters * static_cast<int>(blocks.size()); }
+  } x;
+};
+
 inline float from_bits(unsigned bits) {
   float z;
   std::memcpy(&z, &bits, 4);
@@ -206,6 +212,7 @@ inline float from_bits(unsigned bits) {
 
 #define threadIdx (emulated::Index{})
 #define blockIdx (emulated::BlockIndex{})
+#define gridDim (emulated::GridSize{})
 
 inline void __syncthreads() { emulated::all_of(emulated::block().barrier, emulated::threads); }
 
@@ -279,8 +286,10 @@ void multiply_tiles(float (&sum)[4], const uint4& a, unsigned b0, unsigned b1) {
   }
 }
 
-inline uint4 load_tiles(const void* row) {
-  const auto rows = emulated::shared_by_warp(row);
+using Place = const char*;
+inline Place in_shared(const void* local) { return static_cast<Place>(local); }
+inline uint4 load_tiles(Place row) {
+  const auto rows = emulated::shared_by_warp(static_cast<const void*>(row));
   const int lane = emulated::now->thread % 32;
   unsigned words[4];
   for (int k = 0; k < 4; ++k)
@@ -307,7 +316,9 @@ inline void wait(Gate* gate, unsigned turn) {
   });
 }
 inline float of_block(const float* place, unsigned block) { return *emulated::there(place, block); }
-inline void send(void* place, Gate* gate, unsigned block, const uint4& words) {
-  char* to = emulated::there(static_cast<char*>(place), block);
-  emulated::under_way.push_back({to, emulated::there(counted(gate), block), words});
+inline Place at_block(Place place, unsigned block) { return emulated::there(place, block); }
+inline void send(Place to, Place gate, const uint4& words) {
+  auto writable = [](Place place) { return const_cast<char*>(place); };
+  auto* counted = reinterpret_cast<uint64_t*>(writable(gate));
+  emulated::under_way.push_back({writable(to), counted, words});
 }

@@ -21,6 +21,7 @@ from elman.ops.activations import NONLINEARITIES
 from elman.ops.cuda import compiled
 from elman.ops.cuda import layer as whole
 from elman.ops.cuda.plans import AT_ONCE, Plan, fits, plan
+from elman.ops.layer import layer_with_lengths
 from tests.ops import emulator
 from tests.ops.cases import (
     Layout,
@@ -37,14 +38,14 @@ from tests.tolerances import LOW_PRECISION, as_good, largest
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
 f32, bf16, f16 = torch.float32, torch.bfloat16, torch.float16
 
-#: A dtype, and blocks, units, rows, warps, slices, tiles, kept, ahead: of the weight all is kept in
-#: registers, or some; a cluster has all rows, or some; a unit is of two tiles or one.
+#: A dtype, and blocks, units, rows, warps, slices, tiles, kept, ahead: of the weight all is
+#: kept in registers, or some; a cluster has all rows, or some; a unit is of two tiles or one.
 CUTS = {
-    "float32, alone": (f32, Plan(1, 96, 2, 2, 2, 3, 4, 2)),
+    "float32, alone": (f32, Plan(1, 96, 3, 2, 2, 3, 4, 2)),
     "float32, three blocks": (f32, Plan(3, 32, 2, 4, 4, 1, 4, 3)),
     "float32, two units a lane": (f32, Plan(2, 64, 1, 4, 4, 2, 8, 1)),
     "bfloat16, alone": (bf16, Plan(1, 48, 8, 3, 1, 1, 3, 2)),
-    "bfloat16, three blocks": (bf16, Plan(3, 16, 8, 1, 1, 1, 2, 4)),
+    "bfloat16, three blocks": (bf16, Plan(3, 16, 5, 1, 1, 1, 2, 4)),
     "float16, two tiles a warp": (f16, Plan(2, 32, 16, 2, 2, 2, 1, 2)),
 }
 every_cut = pytest.mark.parametrize(("dtype", "cut"), CUTS.values(), ids=CUTS)
@@ -221,6 +222,97 @@ def test_a_dense_layer(cut_up, monkeypatch, most, D, initial):
     held_to_composed(Layout(3, 4, 70), D, 5, bias=D == 1, initial=initial)
 
 
+@pytest.mark.parametrize("D", [1, 2], ids=["one direction", "both"])
+@pytest.mark.parametrize("initial", [True, False], ids=["h_0", "no h_0"])
+def test_rows_with_lengths(cut_up, D, initial):
+    """As each of them alone, whole: in any order, a row without a step among them."""
+    cut_up(CUTS["float32, three blocks"][1])
+    lengths, H = [2, 5, 0, 3, 1], 70
+    x = torch.randn(6, 5, 4, requires_grad=True)
+    h_0 = torch.randn(D, 5, H) * initial
+    h_0.requires_grad_()
+    weights = [w.float().requires_grad_() for w in weights_of(D, 4, H)]
+    live = torch.arange(6)[:, None, None] < torch.tensor(lengths)[:, None]
+
+    def alone(dtype):
+        leaves = [t.detach().to(dtype).requires_grad_() for t in (x, h_0, *weights)]
+        ways = [leaves[2 + 4 * d : 6 + 4 * d] for d in range(D)]
+        outputs, last = torch.zeros(6, 5, D * H, dtype=dtype), leaves[1].clone()
+        with use_backend("reference"):
+            for n, length in enumerate(lengths):
+                part = leaves[0][:length, n : n + 1], leaves[1][:, n : n + 1]
+                output, h_n = composed.composed(composed.Kind("tanh", True), *part, ways, (), None)
+                outputs[:length, n] = output[:, 0]
+                last[:, n] = h_n[:, 0]
+        return outputs, last, leaves
+
+    given = torch.randn(6, 5, D * H), torch.randn(D, 5, H)
+    results = {}
+    for dtype in (f32, torch.float64):
+        output, h_n, leaves = alone(dtype)
+        bars = [b.to(dtype) for b in given]
+        found = torch.autograd.grad([output, h_n], leaves, bars)
+        results[dtype] = [output, h_n, *found]
+    told = torch.tensor(lengths, dtype=torch.int32)
+    leaves = [t.detach() for t in (x * live, h_0, *weights)]
+    start = leaves[1] if initial else None
+    output, h_n = whole.layer(leaves[0], start, leaves[2:], True, "tanh", told)
+    found = whole.layer_backward(
+        *given, leaves[0], start, output, leaves[2:], True, "tanh", told, (True, initial, True)
+    )
+    for k, ours in enumerate([output, h_n, *found]):
+        if k == 3 and not initial:
+            assert ours is None
+            continue
+        rival, truth = (results[dtype][k] for dtype in (f32, torch.float64))
+        good, says = as_good(ours, rival, truth, 4 * 6, max(1.0, largest(truth)))
+        assert good, f"result {k}: {says}"
+
+
+def test_rows_with_lengths_have_derivatives_of_derivatives(monkeypatch):
+    """By gates that hold a state: as a packed batch has them."""
+    cut = torch.tensor([2, 4, 0], dtype=torch.int32)
+    rnn, x = elman.RNN(3, 4, bidirectional=True), torch.randn(4, 3, 3)
+
+    def results(run):
+        leaf = x.clone().requires_grad_()
+        output, h_n = run(leaf)
+        loss = output.square().sum() + (h_n.sin()).sum()
+        leaves = [leaf, *rnn.parameters()]
+        first = torch.autograd.grad(loss, leaves, create_graph=True)
+        return *first, *torch.autograd.grad(sum(g.square().sum() for g in first), leaves)
+
+    def ours(leaf):
+        live = torch.arange(4)[:, None, None] < cut[:, None]
+        ways, zero = rnn.all_weights, torch.zeros(2, 3, 4)
+        return layer_with_lengths(leaf.where(live, 0), zero, ways, "tanh", cut)
+
+    for a, b in zip(results(ours), results(lambda leaf: rnn(leaf, lengths=cut)), strict=True):
+        assert torch.allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("initial", [True, False], ids=["h_0", "no h_0"])
+def test_a_layer_whose_product_is_made_beside_the_scan(cut_up, monkeypatch, initial):
+    """In two launches, the second from where the first has ended: the same bits."""
+    cut_up(CUTS["float32, three blocks"][1])
+    x, weights = torch.randn(7, 4, 5), [w.float() for w in weights_of(1, 5, 70, bias=initial)]
+    h_0 = torch.randn(1, 4, 70) if initial else None
+    at_once = whole.layer(x, h_0, weights, initial, "tanh", None)
+    monkeypatch.setattr(whole.beside, "steps_before", lambda x, H: 3)
+    for one, other in zip(
+        at_once, whole.layer(x, h_0, weights, initial, "tanh", None), strict=True
+    ):
+        assert torch.allclose(one, other, rtol=0, atol=1e-6)  # torch's product is another
+    held_to_composed(Layout(7, 4, 70), 1, 5, bias=initial, initial=initial)
+
+
+def test_how_much_of_a_product_is_made_beside():
+    few, many = torch.empty(512, 8, 512), torch.empty(512, 3000, 512)
+    assert 0 < whole.beside.steps_before(few.expand(64, *few.shape).flatten(0, 1), 512) < 64 * 512
+    assert whole.beside.steps_before(many, 512) == 512  # all multiprocessors have rows
+    assert whole.beside.steps_before(few[:4], 512) == 4  # not worth it
+
+
 @pytest.mark.parametrize("bars", ["o", "n"], ids=["output alone", "h_n alone"])
 @pytest.mark.parametrize(
     "layout", [Layout(3, 4, 20), packed(3, 2, 0, H=20)], ids=["dense", "packed"]
@@ -319,7 +411,7 @@ def test_fewer_clusters_at_once_want_fewer_blocks():
 
 MISTAKES = {
     "who does not wait": ("wait(gate, turn);", ""),
-    "a gate that never opens": ("expect(gate, BYTES);", ";"),
+    "a gate that never opens": ("if (threadIdx.x == 0) expect(gate, BYTES);", ""),
     "inputs not there yet": ("wait_ahead<AHEAD - 1>();", ""),
     "no barrier": ("<AHEAD - 1>();\n    __syncthreads();", "<AHEAD - 1>();"),
 }

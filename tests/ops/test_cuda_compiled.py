@@ -13,26 +13,28 @@ import pytest
 import torch
 
 from elman.ops.cuda import compiled, products
-from elman.ops.cuda.kinds import BACK, FORWARD, LINEAR, Kind, source
+from elman.ops.cuda.kinds import ANYHOW, BACK, BY_COLUMNS, BY_ROWS, FORWARD, LINEAR, Kind, source
 from elman.ops.cuda.plans import DTYPES, plan
 from tests.ops.test_triton_compiled import spilled_in_a_loop
 
 MISSING = compiled.problem() is not None or util.find_spec("triton") is None
 pytestmark = pytest.mark.skipif(MISSING, reason="NVRTC or Triton's disassembler is not installed")
 bf16, f16, f32 = torch.bfloat16, torch.float16, torch.float32
-PLAIN = Kind(0, 0, FORWARD, 0, None, False, False, False, False, False, True)
+PLAIN = Kind(0, 0, FORWARD, 0, None, *[False] * 6, True, BY_ROWS)
+BACKWARD = {"MODE": BACK, "LIES": BY_COLUMNS}
 #: H, N, dtype, and what else is computed.
 CALLS = {
     "sixteen blocks": (1024, 16, bf16, {}),
-    "sixteen blocks, backward": (1024, 16, bf16, {"MODE": BACK}),
+    "sixteen blocks, backward": (1024, 16, bf16, BACKWARD),
     "some of the weight in shared memory": (1024, 64, bf16, {}),
-    "the same, backward, packed": (1024, 64, bf16, {"MODE": BACK, "PACKED": True}),
+    "the same, backward, packed": (1024, 64, bf16, {**BACKWARD, "PACKED": True}),
+    "rows with lengths": (256, 64, bf16, {**BACKWARD, "RAGGED": True}),
     "one block": (128, 64, f16, {"PACKED": True}),
     "every gate": (256, 9, bf16, {"HAS_G": 1, "HAS_Q": 1, "HAS_E": 1, "HAS_Y": 1, "PACKED": 1}),
-    "an odd H": (201, 9, bf16, {"ALIGNED": 0}),
+    "an odd H": (201, 9, bf16, {"ALIGNED": 0, "LIES": ANYHOW}),
     "float32, one row": (128, 1, f32, {}),
-    "float32, a small H": (10, 32, f32, {"MODE": LINEAR, "HAS_G": True}),
-    "float32, eight blocks": (512, 32, f32, {"MODE": BACK}),
+    "float32, a small H": (10, 32, f32, {"MODE": LINEAR, "HAS_G": True, "LIES": BY_COLUMNS}),
+    "float32, eight blocks": (512, 32, f32, BACKWARD),
     "float32, sixteen blocks": (1024, 8, f32, {}),
 }  # fmt: skip
 

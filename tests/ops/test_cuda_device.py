@@ -10,6 +10,7 @@ from torch.func import functional_call, grad, jacfwd, jvp, vmap
 
 import elman
 from elman.ops import linear_scan, reference, scan, select, use_backend
+from elman.ops.cuda import layer as cuda_layer
 from tests.tolerances import as_good, largest
 
 HERE = torch.cuda.is_available() and torch.cuda.get_device_capability() >= (9, 0)
@@ -17,6 +18,7 @@ pytestmark = [
     pytest.mark.skipif(not HERE, reason="no GPU with clusters"),
     # torch says so of its own layer in bfloat16
     pytest.mark.filterwarnings("ignore:RNN module weights are not part of single"),
+    pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype"),
 ]
 f32, bf16, f16 = torch.float32, torch.bfloat16, torch.float16
 SIZES = [(1, 7, 10), (33, 12, 100), (64, 20, 256), (9, 16, 512), (70, 10, 1024), (5, 9, 999)]
@@ -115,6 +117,73 @@ def test_a_graph_is_captured_and_runs_anew():
     step()
     for ours, p in zip(found, rnn.parameters(), strict=True):
         assert torch.equal(ours, p.grad)
+
+
+@pytest.fixture
+def nobody_waits():
+    """Whoever has the host wait for the GPU is an error."""
+    torch.cuda.set_sync_debug_mode("error")
+    yield
+    torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_lengths_on_the_gpu(batch_first, nobody_waits):
+    rnn = elman.RNN(20, 256, num_layers=2, bidirectional=True, batch_first=batch_first).cuda()
+    x = torch.randn(6, 12, 20, device="cuda", requires_grad=True)
+    x = x if batch_first else x.transpose(0, 1)
+    lengths = torch.arange(0, 12, 2, device="cuda")
+
+    def results(lengths):
+        output, h_n = rnn(x, lengths=lengths)
+        loss = output.square().sum() + h_n.sin().sum()
+        return [output, h_n, *torch.autograd.grad(loss, [x, *rnn.parameters()])]
+
+    ours = results(lengths)
+    torch.cuda.set_sync_debug_mode("default")
+    for a, b in zip(ours, results(lengths.cpu()), strict=True):
+        assert torch.allclose(a, b, rtol=1e-3, atol=1e-4), (a - b).abs().max()
+
+
+def test_lengths_change_in_a_graph():
+    rnn, x = elman.RNN(20, 64).cuda(), drawn(12, 6, 20, dtype=f32)
+    lengths = torch.full((6,), 12, device="cuda")
+    side = torch.cuda.Stream()
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            rnn(x, lengths=lengths)[0].sum().backward()
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    rnn.zero_grad()
+    with torch.cuda.graph(graph):
+        output, h_n = rnn(x, lengths=lengths)
+        output.square().sum().backward()
+    lengths.copy_(torch.tensor([3, 0, 12, 7, 1, 5]))
+    graph.replay()
+    torch.cuda.synchronize()
+    found = [output, h_n, *(p.grad for p in rnn.parameters())]
+    found = [t.detach().clone() for t in found]
+    rnn.zero_grad()
+    again, last = rnn(x, lengths=lengths.tolist())
+    again.square().sum().backward()
+    for a, b in zip(found, [again, last, *(p.grad for p in rnn.parameters())], strict=True):
+        assert torch.allclose(a, b, rtol=1e-3, atol=1e-4), (a - b).abs().max()
+
+
+def test_a_product_beside_the_scan_changes_no_bit(monkeypatch):
+    """Most of it in a stream of its own, while the scan runs; and so in one that was asked for."""
+    rnn, x = elman.RNN(1024, 1024).to("cuda", bf16), drawn(1024, 64, 1024, dtype=bf16)
+    assert 0 < cuda_layer.beside.steps_before(x, 1024) < 1024
+    with torch.no_grad():
+        ours = rnn(x)
+        with torch.cuda.stream(torch.cuda.Stream()):
+            elsewhere = [t.clone() for t in rnn(x)]
+        torch.cuda.synchronize()
+        monkeypatch.setattr(cuda_layer.beside, "steps_before", lambda x, H: len(x))
+        whole = rnn(x)
+    for a, b, c in zip(ours, elsewhere, whole, strict=True):
+        assert torch.equal(a, b)
+        assert torch.allclose(a.float(), c.float(), atol=0.05)
 
 
 def test_every_transform():

@@ -98,13 +98,22 @@ def check_lengths(lengths: Tensor, N: int, L: int) -> None:
         raise RuntimeError(
             "RNN: torch.jit.trace would freeze the lengths it is given; use torch.export"
         )
-    if lengths.shape != (N,) or lengths.dtype not in _INTEGERS:
-        raise ValueError(
-            f"lengths should be {N} integers, got {lengths.dtype} of {tuple(lengths.shape)}"
-        )
+    check_shape(lengths, N)
     if torch.compiler.is_compiling():  # what they are is known when the graph runs
         fit = ((lengths >= 0) & (lengths <= L)).all()
         torch._assert_async(fit, "lengths should lie between 0 and L")
     elif N and not 0 <= int(lengths.min()) <= int(lengths.max()) <= L:
         got = f"{int(lengths.min())} to {int(lengths.max())}"
         raise ValueError(f"lengths should lie between 0 and L = {L}, got {got}")
+
+
+def check_shape(lengths: Tensor, N: int) -> None:
+    """Refuse what is not N integers.
+
+    Raises:
+        ValueError: as it says.
+    """
+    if lengths.shape != (N,) or lengths.dtype not in _INTEGERS:
+        raise ValueError(
+            f"lengths should be {N} integers, got {lengths.dtype} of {tuple(lengths.shape)}"
+        )

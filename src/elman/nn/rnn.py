@@ -11,7 +11,7 @@ from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 from torch.utils.hooks import RemovableHandle
 
-from elman.nn import parameters
+from elman.nn import parameters, ragged
 from elman.nn.arguments import MODES, OF_TORCH, check_arguments, check_extensions
 from elman.nn.dynamics import NOTHING, Dynamics
 from elman.nn.lengths import Lengths, all_whole, as_lengths, check_lengths, packing
@@ -56,8 +56,8 @@ class RNN(nn.Module):
         hx: h_0, (D·num_layers, N, H_out), or (D·num_layers, H_out) for unbatched input; with
             layers of different sizes (D, N, H_out) of each. Default: zeros.
         lengths: not in torch.nn.RNN: of padded 3-D input, how many steps each row has, integers
-            (N,) from 0 to L in any order, a tensor or a list. What lies beyond is never read.
-            Default: all L.
+            (N,) from 0 to L in any order, a tensor or a list; one on the GPU, beside the input, may
+            change in a CUDA graph. What lies beyond is never read. Default: all L.
         mask: not in torch.nn.RNN: of padded input, bools (L, N), or (N, L) with `batch_first`,
             or (L,), False in a gap, where the state is held and the input not read. Default: none.
         reset: not in torch.nn.RNN: bools as those, True where something new begins: the state
@@ -220,16 +220,10 @@ class RNN(nn.Module):
             parts.append(f"num_layers={self.num_layers}")
         if self.nonlinearity not in OF_TORCH:  # torch prints no nonlinearity
             parts.append(f"nonlinearity={self.nonlinearity}")
-        if self.bias is not True:
-            parts.append(f"bias={self.bias}")
-        if self.batch_first is not False:
-            parts.append(f"batch_first={self.batch_first}")
-        if self.dropout != 0:
-            parts.append(f"dropout={self.dropout}")
-        if self.bidirectional is not False:
-            parts.append(f"bidirectional={self.bidirectional}")
-        for name in ("dynamics", "wiring", "checkpoint_every"):
-            if getattr(self, name) is not None:
+        of_torch = {"bias": True, "batch_first": False, "dropout": 0, "bidirectional": False}
+        own = dict.fromkeys(("dynamics", "wiring", "checkpoint_every"))
+        for name, default in {**of_torch, **own}.items():
+            if getattr(self, name) != default:
                 parts.append(f"{name}={getattr(self, name)}")
         return ", ".join(parts)
 
@@ -303,6 +297,8 @@ class RNN(nn.Module):
         N, L = x.shape[:2] if self.batch_first else (x.shape[1], x.shape[0])
         if onnx.exporting():  # its node reads padded input
             return self._forward_node(x, hx, lengths)
+        if lengths.is_cuda and ragged.serves(self, x, hx):
+            return ragged.forward(self, x, hx, lengths)
         check_lengths(lengths, N, L)
         if all_whole(lengths, L):
             return self.forward(x, hx)

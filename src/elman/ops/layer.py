@@ -95,6 +95,25 @@ def layer(
     return composed(Kind(f, bias), x, h_0, weights, (), batch_sizes)
 
 
+def layer_with_lengths(
+    x: Tensor,
+    h_0: Tensor,
+    weights: Sequence[Sequence[Tensor]],
+    nonlinearity: str,
+    lengths: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """As `layer`, of padded x whose rows end when `lengths` says, where the GPU's kernel serves.
+
+    Nothing is asked of the host, so that a CUDA graph may be given other lengths later.
+
+    Args:
+        x: (L, N, H_in), zero where no step is; the output is so too.
+        lengths: steps of each row, 0 to L, (N,), int32 on the device of x.
+    """
+    flat = [tensor for direction in weights for tensor in direction]
+    return _run(cuda_layer, nonlinearity, lengths, len(weights[0]) == 4, x, h_0, flat)
+
+
 def _run(
     kernels: ModuleType,
     nonlinearity: str,
@@ -210,7 +229,13 @@ def _gradients(
             H = weights[1].shape[0]
             h_0 = x.new_zeros(output.shape[-1] // H, x.shape[1], H)
         tensors, bars = [x, h_0, *weights], (output_bar, h_n_bar)
-        return differentiable(Kind(*kind), tensors, lambda _: ([], []), batch_sizes, bars, wants)
+        if batch_sizes is None or x.dim() == 2:
+            gates: list[Gates] = []
+        else:  # lengths: a state is held where no step is
+            live = (torch.arange(len(x), device=x.device)[:, None] < batch_sizes)[..., None]
+            gates, batch_sizes = [Gates(g=live)] * len(h_0), None
+            bars = None if output_bar is None else torch.where(live, output_bar, 0), h_n_bar
+        return differentiable(Kind(*kind), tensors, lambda _: (gates, []), batch_sizes, bars, wants)
     wants_x, wants_h_0, *wants_weights = wants
     wanted = wants_x, wants_h_0, any(wants_weights)
     x_bar, h_0_bar, *weight_bars = kernels.layer_backward(

@@ -15,9 +15,20 @@ from elman.ops import aten
 from elman.ops.activations import NUMBERS
 from elman.ops.cuda import compiled
 from elman.ops.cuda.compiled import Launch
-from elman.ops.cuda.kinds import BACK, FORWARD, GIVEN, LINEAR, Kind, source
+from elman.ops.cuda.kinds import (
+    ANYHOW,
+    BACK,
+    BY_COLUMNS,
+    BY_ROWS,
+    FORWARD,
+    GIVEN,
+    LINEAR,
+    Kind,
+    source,
+)  # fmt: skip
 from elman.ops.cuda.plans import DTYPES, Plan, fits, plan
-from elman.ops.on_device import launches, lies
+from elman.ops.on_device import launches
+from elman.ops.on_device import lies as rows_of
 
 
 def serves(device: torch.device, dtype: torch.dtype, H: int | None = None) -> str | None:
@@ -122,6 +133,8 @@ def run(
     more: Tensor | None = None,
     last: Tensor | None = None,
     out: Tensor | None = None,
+    lengths: Tensor | None = None,
+    begun: Tensor | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """All that the kernel does: the states, and y where there is one that is not the state.
 
@@ -134,6 +147,9 @@ def run(
         more: of BACK, what is added to x at each row's first step, in the shape of the states.
         last: where the last states are to be written, in that shape; as `more` or `first` tells N.
         out: where the states are; x itself may be. Default: a new tensor.
+        lengths: of the rows of a dense x, (N,), int32 on its device; what lies beyond is neither
+            read nor written.
+        begun: an int32 that becomes 1 when the last rows are begun with. Default: none.
     """
     like = g if x is None else x
     assert like is not None
@@ -146,10 +162,11 @@ def run(
     y = torch.empty_like(out) if carry else None
     if N * H * groups == 0:
         return out, y
-    L, offsets, lengths = like.shape[0], 0, 0
+    L, offsets = like.shape[0], 0
     if batch_sizes is not None:
-        places = lies(batch_sizes, N, like.device)
-        L, offsets, lengths = len(batch_sizes), *(place.data_ptr() for place in places)
+        places = rows_of(batch_sizes, N, like.device)
+        L, offsets, lengths = len(batch_sizes), places.offsets.data_ptr(), places.lengths
+    ends = 0 if lengths is None else lengths.data_ptr()
     kept = [c if c is None or c.stride(-1) == 1 or H == 1 else c.contiguous()
             for c in (x, g, q, e, first, more)]  # fmt: skip
     row, group = (0 if packed else 1), -2 if grouped else -1
@@ -163,19 +180,26 @@ def run(
     # whether all of them can be read and written 4 bytes at a time
     aligned = like.dtype.itemsize == 4 or not (H % 2 or any(n % 2 for n in numbers)
                                                or any(n % 4 for n in numbers[::4]))  # fmt: skip
-    numbers += weight.data_ptr(), weight.stride(0) if grouped else 0, *weight.stride()[-2:]
+    between, out_of, into = weight.stride() if grouped else (0, *weight.stride())
+    numbers += weight.data_ptr(), between, out_of, into
+    apart = 16 // weight.itemsize
+    lies = BY_COLUMNS if out_of == 1 else ANYHOW
+    if into == 1 and not (H % 4 or numbers[-4] % 16 or between % apart or out_of % apart):
+        lies = BY_ROWS
     for c in (*kept[4:], last):
         if c is None:
             numbers += _NO_STATE
         else:
             numbers += c.data_ptr(), c.stride(0), c.stride(group) if grouped else 0
-    ROWS, launch = _kernel(
-        like.dtype, like.device, H, N, groups, mode, f, bound,
-        (g is not None and mode != BACK, q is not None, e is not None, carry, packed, aligned),
-    )  # fmt: skip
-    tiles = -(-N // ROWS)
+    ragged = lengths is not None and not packed
+    has = (g is not None and mode != BACK, q is not None, e is not None, carry, packed, ragged)
+    rows, launch = _kernel(
+        like.dtype, like.device, H, N, groups, mode, f, bound, (*has, aligned), lies
+    )
+    tiles = -(-N // rows)
     backward = -int(reverse) if isinstance(reverse, bool) else reverse
-    given = GIVEN.pack(*numbers, offsets, lengths, L, N, tiles, backward)
+    telling = 0 if begun is None else begun.data_ptr()
+    given = GIVEN.pack(*numbers, offsets, ends, telling, L, N, tiles, backward)
     launch(given, tiles * groups)
     return out, y
 
@@ -198,12 +222,14 @@ def _kernel(
     mode: int,
     f: str,
     bound: float | None,
-    has: tuple[bool, ...],
+    has: tuple[bool, bool, bool, bool, bool, bool, bool],
+    lies: int,
 ) -> tuple[int, Launch]:
     """How many rows a cluster of a kernel has, and what launches it."""
     cut = plan(H, N, groups, dtype, compiled.at_once(device))
     assert cut is not None, "select.py asks whether there is one"
-    kind = Kind(DTYPES[dtype], H, mode, NUMBERS[f], None if bound is None else float(bound), *has)
+    limit = None if bound is None else float(bound)
+    kind = Kind(DTYPES[dtype], H, mode, NUMBERS[f], limit, *has, lies)
     return cut.ROWS, _launches_of(kind, cut, device)
 
 

@@ -11,6 +11,7 @@ from importlib import resources, util
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from elman.ops.cuda.plans import AT_ONCE
 
@@ -124,6 +125,14 @@ def loaded(source: Source, blocks: int, threads: int, shared: int, device: torch
         return None
 
     return launch
+
+
+def wait_until(flag: Tensor, stream: int) -> None:
+    """What is asked of a stream later waits until a number on the device, an int32, is not 0."""
+    from cuda.bindings import driver
+
+    until = driver.CUstreamWaitValue_flags.CU_STREAM_WAIT_VALUE_GEQ
+    _done(driver.cuStreamWaitValue32(stream, flag.data_ptr(), 1, until))
 
 
 def _function(index: int, binary: bytes, name: str, shared: int, blocks: int) -> Any:

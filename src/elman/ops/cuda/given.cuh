@@ -13,7 +13,9 @@ constexpr bool BEFORE = MODE == BACK || HAS_G;                   // whether ther
 // which sequence is which: x is the first
 constexpr int G = 1, E = G + BEFORE, Q = E + HAS_E, SEQUENCES = Q + HAS_Q;
 constexpr int STRIDE = K + (WIDE ? 4 : 8);  // between rows of what enters
-constexpr int SUMS = UNITS + 4;             // between rows of the parts of sums
+// of the parts of sums: rows of a slice, all of a tensor core's whether there are so many or not
+constexpr int TALL = WIDE ? ROWS : (ROWS + 7) / 8 * 8;
+constexpr int SUMS = UNITS + 4;  // between rows of the parts of sums
 
 // --- what the kernel is given: kinds.py packs the same ------------------------------------------
 
@@ -38,6 +40,7 @@ struct Given {
   State last;   // where the state after the last step is written, or nothing
   const long long* offsets;
   const int* lengths;
+  volatile int* begun;       // becomes 1 when the last cluster has begun; or nothing
   int L, N, tiles, reverse;  // reverse: a bit for each group
 };
 
@@ -45,8 +48,9 @@ struct Given {
 
 struct Shared {
   alignas(16) Number entering[2][ROWS * STRIDE];
-  alignas(16) float sums[SLICES * ROWS * SUMS];
-  alignas(16) unsigned ahead[AHEAD][SEQUENCES][EACH * THREADS];  // x, g, e and q of so many steps
+  alignas(16) float sums[SLICES * TALL * SUMS];
+  // x, g, e and q of so many steps
+  alignas(16) unsigned ahead[AHEAD][SEQUENCES][EACH * THREADS];
   alignas(16) Gate gates[2];
 };
 

@@ -8,14 +8,23 @@ from elman.ops.cuda.plans import Plan
 
 #: What it computes: see scan.cuh.
 FORWARD, LINEAR, BACK = range(3)
+#: How the weight lies: anyhow; or what goes into a unit side by side, and 16 bytes can be read at a
+#: time; or what comes from one side by side.
+ANYHOW, BY_ROWS, BY_COLUMNS = range(3)
 #: `Given` of given.cuh: six sequences of an address and three strides, the weight likewise, three
-#: states of an address and two strides, offsets, lengths; then L, N, tiles, reverse.
-GIVEN = Struct("39q4i")
+#: states of an address and two strides, offsets, lengths, begun; then L, N, tiles, reverse.
+GIVEN = Struct("40q4i")
 _PARTS = ("numbers.cuh", "functions.cuh", "given.cuh", "weight.cuh", "scan.cuh")
 
 
 class Kind(NamedTuple):
-    """A kernel's constants beside those of its plan; `BOUND` is none where it is not bounded."""
+    """A kernel's constants beside those of its plan.
+
+    BOUND: of what f is given; none where there is none.
+    RAGGED: whether the rows of a dense sequence have lengths.
+    ALIGNED: whether all sequences can be read and written 4 bytes at a time.
+    LIES: how the weight does.
+    """
 
     DTYPE: int
     H: int
@@ -27,7 +36,9 @@ class Kind(NamedTuple):
     HAS_E: bool
     HAS_Y: bool
     PACKED: bool
+    RAGGED: bool
     ALIGNED: bool
+    LIES: int
 
     @property
     def sequences(self) -> int:
@@ -41,5 +52,6 @@ def source(kind: Kind, cut: Plan) -> Source:
     constants = {
         **kind._asdict(), **cut._asdict(), "BOUNDED": bound is not None, "BOUND": bound or 0.0,
         "FORWARD": FORWARD, "LINEAR": LINEAR, "BACK": BACK,
+        "BY_ROWS": BY_ROWS, "BY_COLUMNS": BY_COLUMNS,
     }  # fmt: skip
     return Source(constants, _PARTS, "scan")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from elman.ops.cuda import run
+from elman.ops.cuda import beside, run
 from elman.ops.cuda.kinds import BACK, FORWARD
 from elman.ops.cuda.products import MOST, MOST_ROWS, Rows, job, multiply
 from elman.ops.layout import outer, outer_with_previous
@@ -26,18 +26,30 @@ def layer(
     nonlinearity: str,
     batch_sizes: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
-    """As `elman.ops.layer.layer`, outside of autograd; of a dense sequence h_0 may be absent."""
+    """As `elman.ops.layer.layer`, outside of autograd; of a dense sequence h_0 may be absent.
+
+    Args:
+        batch_sizes: of packed x; of a dense one the lengths of its rows, (N,), int32 on the GPU.
+            What lies beyond should be zero, and is so in the output.
+    """
+    batch_sizes, lengths = _told_apart(x, batch_sizes)
     ways = directions(list(weights), bias)
     D, H = len(ways), ways[0][1].shape[0]
     N = x.shape[1] if h_0 is None else h_0.shape[1]
-    a = _from_x_at_once(x, ways) if _small(x, ways, batch_sizes) else _from_x(x, ways)
     h_n = x.new_empty(D, N, H)
-    states = _grouped(a, D)
+    if D == 1 and batch_sizes is None and lengths is None and x.numel() > 0:
+        steps = beside.steps_before(x, H)
+        if steps < len(x):
+            first = None if h_0 is None else h_0[0]
+            return beside.layer(x, first, list(weights), nonlinearity, h_n[0], steps), h_n
+    a = _from_x_at_once(x, ways) if _small(x, ways, batch_sizes) else _from_x(x, ways)
+    output = a if lengths is None else torch.zeros_like(a)
     run(
-        FORWARD, states, _of_h(ways), _of_rows(h_0), f=nonlinearity, batch_sizes=batch_sizes,
-        reverse=_ways(D), last=_of_rows(h_n), out=states,
+        FORWARD, _grouped(a, D), _of_h(ways), _of_rows(h_0), f=nonlinearity,
+        batch_sizes=batch_sizes, lengths=lengths, reverse=_ways(D), last=_of_rows(h_n),
+        out=_grouped(output, D),
     )  # fmt: skip
-    return a, h_n
+    return output, h_n
 
 
 def layer_backward(
@@ -52,24 +64,34 @@ def layer_backward(
     batch_sizes: Tensor | None,
     wanted: tuple[bool, bool, bool],
 ) -> list[Tensor | None]:
-    """As `cpu.layer_backward`; None for what is not wanted."""
+    """As `cpu.layer_backward`; None for what is not wanted. As to `batch_sizes` see `layer`."""
+    batch_sizes, lengths = _told_apart(x, batch_sizes)
     ways = directions(list(weights), bias)
     D = len(ways)
-    delta = torch.empty_like(output, memory_format=torch.contiguous_format)
+    make = torch.empty_like if lengths is None else torch.zeros_like
+    delta = make(output, memory_format=torch.contiguous_format)
     begun = None if h_0 is None else torch.empty_like(h_0, memory_format=torch.contiguous_format)
     run(
         BACK, None if output_bar is None else _grouped(output_bar, D), _of_h(ways).mT, None,
-        _grouped(output, D), f=nonlinearity, batch_sizes=batch_sizes, reverse=_ways(D) ^ (2**D - 1),
-        more=_of_rows(h_n_bar), last=_of_rows(begun),
+        _grouped(output, D), f=nonlinearity, batch_sizes=batch_sizes, lengths=lengths,
+        reverse=_ways(D) ^ (2**D - 1), more=_of_rows(h_n_bar), last=_of_rows(begun),
         out=_grouped(delta, D),
     )  # fmt: skip
-    if _small(x, ways, batch_sizes):
+    if lengths is None and _small(x, ways, batch_sizes):
         return _gradients_at_once(delta, begun, x, h_0, output, ways, wanted)
-    bars = _gradients(delta, begun, x, h_0, output, ways, batch_sizes, wanted)
+    ragged = lengths is not None
+    bars = _gradients(delta, begun, x, h_0, output, ways, batch_sizes, ragged, wanted)
+    if lengths is not None and bars[1] is not None and h_n_bar is not None:
+        bars[1] = torch.where((lengths == 0)[:, None], h_n_bar, bars[1])  # of rows without a step
     if bars[1] is not None and h_n_bar is not None and (batch_sizes is not None or len(x) == 0):
         live = 0 if len(x) == 0 or batch_sizes is None else int(batch_sizes[0])
         bars[1][:, live:] = h_n_bar[:, live:]  # of rows without a step
     return bars
+
+
+def _told_apart(x: Tensor, sizes: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+    """The batch sizes of packed rows, and the lengths of the others."""
+    return (None, sizes) if x.dim() == 3 else (sizes, None)
 
 
 # --- the products, by torch --------------------------------------------------------------------
@@ -91,6 +113,7 @@ def _gradients(
     output: Tensor,
     ways: list[list[Tensor]],
     batch_sizes: Tensor | None,
+    ragged: bool,
     wanted: tuple[bool, bool, bool],
 ) -> list[Tensor | None]:
     """Those of x, h_0 and the weights, from what reaches the inside of f.
@@ -98,6 +121,7 @@ def _gradients(
     Args:
         delta: that, in the shape of the output.
         begun: the same at each row's first step, (D, N, H), where there is an h_0.
+        ragged: whether rows of a dense x end before it does.
     """
     D, H = len(ways), ways[0][1].shape[0]
     bars: list[Tensor | None] = [None] * (2 + sum(map(len, ways)))
@@ -114,8 +138,10 @@ def _gradients(
     for d, (_, weight_hh, *_biases) in enumerate(ways):
         own, h = (t.narrow(-1, d * H, H) for t in (delta, output))
         if h_0 is None or batch_sizes is None:
-            initial = None if h_0 is None else h_0[d]
+            initial = None if h_0 is None or ragged else h_0[d]
             of_hh = outer_with_previous(own, h, initial, weight_hh, None, d == 1)
+            if ragged and h_0 is not None and begun is not None:
+                of_hh = of_hh + outer(begun[d], h_0[d], weight_hh)
         else:
             index = before(batch_sizes, h_0.shape[1], x.device, d == 1)
             of_hh = outer(own, torch.cat([h, h_0[d]]).index_select(0, index), weight_hh)

@@ -27,7 +27,7 @@ class Plan(NamedTuple):
 
     BLOCKS: of a cluster.
     UNITS: of a block; a multiple of 16, in float32 of 32.
-    ROWS: of the batch that a cluster has; a multiple of 8 but in float32.
+    ROWS: of the batch that a cluster has.
     WARPS: of a block.
     SLICES: of the inner dimension, which different warps have.
     TILES: of 16 units that a warp has; in float32 units of a lane.
@@ -57,13 +57,15 @@ class Plan(NamedTuple):
     def shared(self, wide: bool, sequences: int = 4) -> int:
         """Bytes of shared memory, as scan.cuh lays them out."""
         row = (self.inner + (4 if wide else 8)) * (4 if wide else 2)
-        sums = 4 * self.SLICES * self.ROWS * (self.UNITS + 4)
+        tall = self.ROWS if wide else _whole(self.ROWS, 8)
+        sums = 4 * self.SLICES * tall * (self.UNITS + 4)
         far = self.inner // (4 if wide else 16) // self.SLICES - self.KEPT
         lanes = self.SLICES * self.UNITS if wide else self.WARPS * self.TILES * 32
         words = self.UNITS * self.ROWS // (1 if wide else 2)
         ahead = 4 * self.AHEAD * sequences * _whole(words, self.threads)
         gates = 16
-        return _whole(2 * self.ROWS * row + sums + ahead + gates) + 16 * far * lanes
+        before = _whole(2 * self.ROWS * row) + _whole(sums) + _whole(ahead) + gates
+        return before + 16 * far * lanes
 
 
 def _whole(size: int, of: int = 16) -> int:
@@ -80,7 +82,7 @@ def plan(
         at_once: how many clusters of 1, 2, 3 ... blocks a GPU runs at once.
 
     >>> plan(1024, 64, 1, torch.bfloat16)
-    Plan(BLOCKS=8, UNITS=128, ROWS=8, WARPS=8, SLICES=4, TILES=4, KEPT=10, AHEAD=4)
+    Plan(BLOCKS=8, UNITS=128, ROWS=5, WARPS=8, SLICES=4, TILES=4, KEPT=11, AHEAD=4)
     >>> plan(4096, 64, 1, torch.bfloat16) is None
     True
     """
@@ -88,11 +90,12 @@ def plan(
     possible = (
         p for p in _plans(H, wide) if p.shared(wide) <= _SHARED and at_once[p.BLOCKS - 1] > 0
     )
-    return min(
-        possible,
-        key=lambda p: _cost(p, wide) * -(-groups * -(-N // p.ROWS) // at_once[p.BLOCKS - 1]),
-        default=None,
-    )
+
+    def of_all(p: Plan) -> float:
+        waves = -(-groups * -(-N // p.ROWS) // at_once[p.BLOCKS - 1])
+        return waves * cost(p, wide)
+
+    return min(possible, key=of_all, default=None)
 
 
 def fits(H: int, dtype: torch.dtype) -> bool:
@@ -107,38 +110,40 @@ def _plans(H: int, wide: bool) -> Iterator[Plan]:
         units = _whole(-(-H // blocks), grain)
         if -(-H // units) != blocks or units > (128 if wide else 256):
             continue
-        # few warps with many registers each, where there is others' work to wait for anyway
-        few = 8 if units >= 64 else 4
-        if wide:
-            tiles, tall = units // 32, 1
-            warps = few if H > 32 else 2
-        else:
-            tiles = 4 if blocks > 1 and units % 128 == 0 else 1
-            tall = units // 16 // tiles
-            warps = max(few, tall) if blocks > 1 else 2 * tall
         part = units // (4 if wide else 16)
-        slices = next(s for s in (8, 4, 2, 1) if s * tall <= min(warps, 16) and part % s == 0)
-        if blocks > 1 and slices * tall < 4:
-            continue  # too few to wait for anything
-        steps = blocks * part
-        registers = 160 if slices * tall <= 8 else 64
-        kept = min(steps // slices, registers // 4 // tiles)
-        for rows in (1, 2, 4, 8) if wide else (8, 16, 32):
-            yield Plan(blocks, units, rows, slices * tall, slices, tiles, kept, 4)
+        for tiles in (units // 32,) if wide else (1, 2, 4):
+            across = 1 if wide else units // 16 / tiles
+            if across != int(across):
+                continue
+            # few warps with many registers each, where there is others' work to wait for anyway
+            warps = max(8, int(across))
+            if wide and (units < 64 or (units == 128 and blocks == 1)):
+                warps = 4 if H > 32 else 2
+            slices = next(s for s in (8, 4, 2, 1) if s * across <= warps and part % s == 0)
+            warps = slices * int(across)
+            if warps > 16 or (blocks > 1 and warps < 4):
+                continue  # more than there may be, or too few to wait for anything
+            for rows in range(1, 9) if wide else (*range(1, 9), 16, 24, 32):
+                sums = 0 if wide else 4 * max(4, tiles * -(-rows // 8)) + _whole(rows, 8)
+                registers = (160 if wide else 200) - sums - (0 if warps <= 8 else 112)
+                kept = min(blocks * part // slices, registers // 4 // tiles)
+                if kept > 0:
+                    yield Plan(blocks, units, rows, warps, slices, tiles, kept, 4)
 
 
-def _cost(p: Plan, wide: bool) -> float:
-    """Nanoseconds that a step of a cluster takes on an H100, about; fitted to what it took."""
-    vectors = p.ROWS * p.inner * (4 if wide else 2) / 16  # of what enters
+def cost(p: Plan, wide: bool) -> float:
+    """Nanoseconds that a step of a cluster takes on an H200, about; fitted to what it took."""
+    size = 4 if wide else 2
+    each = -(-p.UNITS * p.ROWS // (1 if wide else 2) // p.threads)
+    far = p.UNITS * (p.inner - (4 if wide else 16) * p.KEPT * p.SLICES) * size
     if wide:
-        product = p.UNITS * p.inner * p.ROWS / 128 * 0.55
-        far = p.UNITS * (p.inner - 4 * p.KEPT * p.SLICES) * 4
-    else:
-        tall = p.WARPS // p.SLICES
-        product = tall * vectors * 0.07 + p.UNITS // 16 * (p.inner // 16) * (p.ROWS // 8) * 0.24
-        far = p.UNITS * (p.inner - 16 * p.KEPT * p.SLICES) * 2
-    sent = vectors * (p.BLOCKS - 1) / p.BLOCKS
-    step = 190 if wide else 320
-    if p.BLOCKS > 1:
-        step = 440
-    return step + 20 * -(-p.UNITS * p.ROWS // p.threads) + product + far * 0.0042 + sent * 0.66
+        product = p.UNITS * p.inner * p.ROWS / 128 * 0.477 + p.ROWS * p.inner / 4 * 1.08
+        begun = 106 if p.BLOCKS > 1 else 0
+        return begun + 77 * each + product + 0.0021 * far + 20 * p.SLICES
+    columns = -(-p.ROWS // 8)
+    entering = p.WARPS // p.SLICES * columns * p.inner  # what enters, as often as it is read
+    sums = p.SLICES * (8 * columns + p.ROWS) * p.UNITS * 4
+    product = p.UNITS // 16 * (p.inner // 16) * columns * 0.6 + entering * 0.054 + sums * 0.0036
+    sent = p.ROWS * p.UNITS * (p.BLOCKS - 1) * size / 16
+    begun = 280 if p.BLOCKS > 1 else 157
+    return begun + 109 * each + product + 0.003 * far + 0.51 * sent

@@ -3,9 +3,17 @@
 // The scan (scan.cuh) says everything else in plain C++, so that a machine without a GPU can run it
 // too, with functions of these names of its own: tests/ops/emulator.h.
 
+/** An address of shared memory, in bytes. */
+using Place = unsigned;
+
+__device__ inline Place in_shared(const void* local) {
+  return static_cast<Place>(__cvta_generic_to_shared(local));
+}
+
 /** Have it in a register from here on, and not told from what it was made of each time. */
-__device__ inline void keep(int& number) { asm volatile("" : "+r"(number)); }
-__device__ inline void keep(long long& number) { asm volatile("" : "+l"(number)); }
+__device__ inline void keep(int& number) { asm("" : "+r"(number)); }
+__device__ inline void keep(unsigned& number) { asm("" : "+r"(number)); }
+__device__ inline void keep(long long& number) { asm("" : "+l"(number)); }
 
 // --- numbers of 16 bits ------------------------------------------------------------------------
 
@@ -53,10 +61,6 @@ __device__ inline char* shared_memory() {
   return memory;
 }
 
-__device__ inline unsigned in_shared(const void* local) {
-  return static_cast<unsigned>(__cvta_generic_to_shared(local));
-}
-
 // --- copies from memory that nobody waits for yet ------------------------------------------------
 
 /** Begin to copy 4 bytes to shared memory. */
@@ -93,11 +97,11 @@ __device__ inline void multiply_tiles(float (&sum)[4], const uint4& a, unsigned 
 }
 
 /** Four tiles of 8 by 8 from shared memory, of which each lane says where one row begins. */
-__device__ inline uint4 load_tiles(const void* row) {
+__device__ inline uint4 load_tiles(Place row) {
   uint4 tiles;
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
                : "=r"(tiles.x), "=r"(tiles.y), "=r"(tiles.z), "=r"(tiles.w)
-               : "r"(in_shared(row))
+               : "r"(row)
                : "memory");
   return tiles;
 }
@@ -105,8 +109,8 @@ __device__ inline uint4 load_tiles(const void* row) {
 // --- a cluster: blocks that write in each other's shared memory --------------------------------
 
 /** The place in the shared memory of another block of the cluster. */
-__device__ inline unsigned at_block(unsigned place, unsigned block) {
-  unsigned there;
+__device__ inline Place at_block(Place place, unsigned block) {
+  Place there;
   asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(there) : "r"(place), "r"(block));
   return there;
 }
@@ -144,12 +148,12 @@ __device__ inline void wait(Gate* gate, unsigned turn) {
       : "memory");
 }
 
-/** Write 16 bytes to the same place of another block, and count them at its gate. */
-__device__ inline void send(void* place, Gate* gate, unsigned block, const uint4& words) {
+/** Write 16 bytes in another block, and count them at a gate of that block. */
+__device__ inline void send(Place to, Place gate, const uint4& words) {
   asm volatile(
       "st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.v4.b32 "
-      "[%0], {%1, %2, %3, %4}, [%5];" ::"r"(at_block(in_shared(place), block)),
-      "r"(words.x), "r"(words.y), "r"(words.z), "r"(words.w), "r"(at_block(in_shared(gate), block))
+      "[%0], {%1, %2, %3, %4}, [%5];" ::"r"(to),
+      "r"(words.x), "r"(words.y), "r"(words.z), "r"(words.w), "r"(gate)
       : "memory");
 }
 

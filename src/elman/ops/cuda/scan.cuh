@@ -14,21 +14,21 @@
 // has had a part from every block, which each sends when it is done reading the one. A block begins
 // with its own part of what enters, while those of the others are on their way.
 //
-// Rows may be packed: row n of step t lies at offsets[t] + n, and lives for lengths[n] steps; the
-// longest come first. plans.py chooses the constants, which stand before this text when it is
-// compiled, and says what they are.
+// Rows may have lengths: row n lives for lengths[n] steps. They may be packed: then row n of step t
+// lies at offsets[t] + n, and the longest come first. plans.py chooses the constants, which stand
+// before this text when it is compiled, and says what they are.
 
-// --- the loop over time ------------------------------------------------------------------------
+// --- when a step is, and where -------------------------------------------------------------------
 
 /** Walks through a sequence, from wherever it begins: where the next step is. */
 struct Walk {
-  const Given& given;
+  const long long* offsets;
   long long step, row;
   int t, by;
   long long next;  // dense: how far step t is from the first
 
   __device__ Walk(const Given& given, const Sequence& of, bool reverse, int steps, int passed)
-      : given(given),
+      : offsets(given.offsets),
         step(reverse ? -of.step : of.step),
         row(of.row),
         t(reverse ? steps - 1 - passed : passed),
@@ -38,12 +38,14 @@ struct Walk {
     keep(by);
   }
 
-  __device__ long long begin() const { return PACKED ? given.offsets[t] * row : next; }
+  __device__ long long begin() const { return PACKED ? offsets[t] * row : next; }
   __device__ void go() {
     t += by;
     if constexpr (!PACKED) next += step;
   }
 };
+
+// --- numbers of the sequences --------------------------------------------------------------------
 
 /** Where a unit of a row of a group is: at the first step, of a sequence. */
 template <class Of>
@@ -89,7 +91,7 @@ __device__ inline void add_up(const float* sums, float (&total)[WORD]) {
 #pragma unroll
   for (int k = 0; k < SLICES; ++k)
 #pragma unroll
-    for (int j = 0; j < WORD; ++j) part[k][j] = sums[k * ROWS * SUMS + j];
+    for (int j = 0; j < WORD; ++j) part[k][j] = sums[k * TALL * SUMS + j];
 #pragma unroll
   for (int many = SLICES; many > 1; many = (many + 1) / 2)
 #pragma unroll
@@ -100,6 +102,8 @@ __device__ inline void add_up(const float* sums, float (&total)[WORD]) {
   for (int j = 0; j < WORD; ++j) total[j] = part[0][j];
 }
 
+// --- the loop over time ------------------------------------------------------------------------
+
 /** Some of a row's new states, side by side, and where what they are made of comes from. */
 struct Own {
   int row, unit, many, length;    // many: that are there; length: of the row, zero where none is
@@ -108,112 +112,168 @@ struct Own {
   float s[WORD];
 };
 
-extern "C" __global__ void
-#ifdef __CUDACC__
-__launch_bounds__(THREADS, 1) __cluster_dims__(BLOCKS, 1, 1)
-#endif
-    scan(const __grid_constant__ Given given) {
-  char* memory = shared_memory();
-  Shared& shared = *reinterpret_cast<Shared*>(memory);
-  const int thread = threadIdx.x, block = BLOCKS > 1 ? block_of_cluster() : 0;
-  const int cluster = blockIdx.x / BLOCKS;
-  const int group = cluster / given.tiles, first_row = cluster % given.tiles * ROWS;
-  const int first_unit = block * UNITS;
-  const int steps = PACKED ? given.lengths[first_row] : given.L;
-  const bool reverse = (given.reverse >> group & 1) != 0;
-
+/** What a thread does. */
+struct Scan {
+  const Given& given;
+  Shared& shared;
+  const unsigned thread, block;
+  const int group, first_row, first_unit;
+  const int steps;  // of the longest row
+  const bool reverse;
+  Walk to_x, to_g, to_e, to_q, to_out;
   Product product;
-  product.load(given, given.weight + group * given.weight_group, block, memory + sizeof(Shared));
-
   Own owns[EACH];
-#pragma unroll
-  for (int i = 0; i < EACH; ++i) {
-    Own& own = owns[i];
-    const int first = (i * THREADS + thread) * WORD;
-    own.row = first / UNITS, own.unit = first % UNITS;
-    const int row = first_row + own.row, unit = first_unit + own.unit;
-    const bool is = own.row < ROWS && row < given.N && unit < H;
-    own.many = is ? (H - unit < WORD ? H - unit : WORD) : 0;
-    own.length = !is ? 0 : PACKED ? given.lengths[row] : given.L;
-    own.from[0] = place(given.x, row, group, unit);
-    if constexpr (BEFORE) own.from[G] = place(given.g, row, group, unit);
-    if constexpr (HAS_E) own.from[E] = place(given.e, row, group, unit);
-    if constexpr (HAS_Q) own.from[Q] = place(given.q, row, group, unit);
-    own.out = place(given.out, row, group, unit), own.y = place(given.y, row, group, unit);
-#pragma unroll
-    for (int j = 0; j < WORD; ++j)
-      own.s[j] =
-          given.first.at && j < own.many ? widened(place(given.first, row, group, unit)[j]) : 0;
-  }
+  // of what enters next, 16 bytes by turns: from where, to which block and where there
+  unsigned from[TURNS], other[TURNS];
+  Place to[TURNS];
 
-  // --- the state before the first step enters it, whole in every block
-  for (int element = thread; element < ROWS * K; element += THREADS) {
-    const int row = first_row + element / K, unit = element % K;
-    float enters = 0;
-    if (given.first.at && row < given.N && unit < H && steps > 0) {
-      enters = widened(*place(given.first, row, group, unit));
-      if constexpr (HAS_Q) {
-        const Walk walk(given, given.q, reverse, steps, 0);
-        const bool live = walk.t < (PACKED ? given.lengths[row] : given.L);
-        enters *= live ? widened(place(given.q, row, group, unit)[walk.begin()]) : 0;
+  __device__ Scan(const Given& given, char* memory)
+      : given(given),
+        shared(*reinterpret_cast<Shared*>(memory)),
+        thread(threadIdx.x),
+        block(BLOCKS > 1 ? block_of_cluster() : 0),
+        group(blockIdx.x / BLOCKS / given.tiles),
+        first_row(blockIdx.x / BLOCKS % given.tiles * ROWS),
+        first_unit(block * UNITS),
+        steps(longest()),
+        reverse((given.reverse >> group & 1) != 0),
+        to_x(given, given.x, reverse, steps, 0),
+        to_g(given, given.g, reverse, steps, 0),
+        to_e(given, given.e, reverse, steps, 0),
+        to_q(given, given.q, reverse, steps, 1),
+        to_out(given, given.out, reverse, steps, 0) {
+    product.load(Weights(given, group), block, memory + sizeof(Shared));
+#pragma unroll
+    for (int i = 0; i < EACH; ++i) {
+      Own& own = owns[i];
+      const unsigned first = (i * THREADS + thread) * WORD;
+      own.row = first / UNITS, own.unit = first % UNITS;
+      const int row = first_row + own.row, unit = first_unit + own.unit;
+      const bool is = own.row < ROWS && row < given.N && unit < H;
+      own.many = is ? (H - unit < WORD ? H - unit : WORD) : 0;
+      own.length = is ? length(row) : 0;
+      own.from[0] = place(given.x, row, group, unit);
+      if constexpr (BEFORE) own.from[G] = place(given.g, row, group, unit);
+      if constexpr (HAS_E) own.from[E] = place(given.e, row, group, unit);
+      if constexpr (HAS_Q) own.from[Q] = place(given.q, row, group, unit);
+      own.out = place(given.out, row, group, unit), own.y = place(given.y, row, group, unit);
+#pragma unroll
+      for (int j = 0; j < WORD; ++j)
+        own.s[j] =
+            given.first.at && j < own.many ? widened(place(given.first, row, group, unit)[j]) : 0;
+    }
+    if constexpr (BLOCKS > 1) {
+#pragma unroll
+      for (int turn = 0; turn < TURNS; ++turn) {
+        const unsigned index = turn * THREADS + thread, vector = index % VECTORS;
+        constexpr unsigned PER_ROW = VECTORS / ROWS;
+        from[turn] = vector / PER_ROW * STRIDE + vector % PER_ROW * (UNITS / PER_ROW);
+        other[turn] = index / VECTORS + (index / VECTORS >= block);     // BLOCKS: there is none
+        const unsigned away = (block + BLOCKS - other[turn]) % BLOCKS;  // as that block counts
+        to[turn] = at_block(in_shared(shared.entering[0] + from[turn] + away * UNITS),
+                            other[turn] % BLOCKS);
+        keep(to[turn]);
+        keep(other[turn]);
       }
     }
-    shared.entering[0][element / K * STRIDE + unit] = rounded(enters);
-  }
-  // of what enters later, what is beyond H; and of x, where there is none
-  for (int element = thread; element < ROWS * STRIDE; element += THREADS)
-    shared.entering[1][element] = 0;
-  for (int element = thread; element < AHEAD * SEQUENCES * EACH * THREADS; element += THREADS)
-    reinterpret_cast<unsigned*>(shared.ahead)[element] = 0;
-  if constexpr (BLOCKS > 1) {
-    if (thread == 0) {
-      for (Gate& gate : shared.gates) {
-        make(&gate);
-        expect(&gate, BYTES);
-      }
-    }
-    __syncthreads();
-    wait_for_cluster();
-  } else {
-    __syncthreads();
   }
 
-  // --- inputs are asked for AHEAD steps before they are needed
-  Walk to_x(given, given.x, reverse, steps, 0), to_g(given, given.g, reverse, steps, 0);
-  Walk to_e(given, given.e, reverse, steps, 0), to_q(given, given.q, reverse, steps, 1);
-  Walk to_out(given, given.out, reverse, steps, 0);
-  auto ask = [&](int step) {  // of the steps one after another
-    auto of = [&](const Walk& walk, int which) {
-      const long long begin = walk.begin();
-#pragma unroll
-      for (int i = 0; i < EACH; ++i) {
-        const Number* at = owns[i].from[which];
-        unsigned* to = &shared.ahead[step % AHEAD][which][i * THREADS + thread];
-        if (walk.t >= owns[i].length || at == nullptr) continue;
-        if constexpr (ALIGNED)
-          copy_ahead(to, at + begin);
-        else
-          *to = read(at + begin, owns[i].many);
+  __device__ int length(int row) const { return PACKED || RAGGED ? given.lengths[row] : given.L; }
+
+  /** The steps of the cluster's longest row. */
+  __device__ int longest() const {
+    int most = length(first_row);
+    if constexpr (RAGGED)
+      for (int row = first_row + 1; row < first_row + ROWS && row < given.N; ++row)
+        most = length(row) > most ? length(row) : most;
+    return most;
+  }
+
+  /** The time at which a step is. */
+  __device__ int time(int step) const { return reverse ? steps - 1 - step : step; }
+
+  /** How many steps, or packed rows, lie before a time in every sequence; how far apart they are.
+   */
+  __device__ long long before(int t) const { return PACKED ? given.offsets[t] : t; }
+  __device__ static long long apart(const Sequence& of) { return PACKED ? of.row : of.step; }
+
+  /** What a step needs of a sequence, once it has been asked for. */
+  __device__ unsigned& asked(int step, int which, int i) const {
+    return shared.ahead[step % AHEAD][which][i * THREADS + thread];
+  }
+
+  // --- before the first step
+
+  /** The state before the first step enters it, whole in every block. */
+  __device__ void begin() {
+    if (given.begun && blockIdx.x == gridDim.x - 1 && thread == 0) *given.begun = 1;
+#pragma unroll 4
+    for (int element = thread; element < ROWS * K; element += THREADS) {
+      const int row = first_row + element / K, k = element % K;
+      const int unit = part_after(block, k / UNITS) * UNITS + k % UNITS;
+      float enters = 0;
+      if (given.first.at && row < given.N && unit < H && steps > 0) {
+        enters = widened(*place(given.first, row, group, unit));
+        if constexpr (HAS_Q) {
+          const Walk walk(given, given.q, reverse, steps, 0);
+          const bool live = walk.t < length(row);
+          enters *= live ? widened(place(given.q, row, group, unit)[walk.begin()]) : 0;
+        }
       }
-    };
+      shared.entering[0][element / K * STRIDE + k] = rounded(enters);
+    }
+    // of what enters later, what is beyond H; and of x, where there is none
+    for (int element = thread; element < ROWS * STRIDE; element += THREADS)
+      shared.entering[1][element] = 0;
+    for (int element = thread; element < AHEAD * SEQUENCES * EACH * THREADS; element += THREADS)
+      reinterpret_cast<unsigned*>(shared.ahead)[element] = 0;
+    if constexpr (BLOCKS > 1) {
+      if (thread < 2) {
+        make(&shared.gates[thread]);
+        expect(&shared.gates[thread], BYTES);
+      }
+      __syncthreads();
+      wait_for_cluster();
+    } else {
+      __syncthreads();
+    }
+    for (int step = 0; step < AHEAD; ++step) ask(step);
+  }
+
+  /** Have what a step needs of a sequence on its way. */
+  __device__ void ask(int step, int which, const Walk& walk) const {
+    const long long begin = walk.begin();
+#pragma unroll
+    for (int i = 0; i < EACH; ++i) {
+      const Number* at = owns[i].from[which];
+      if (walk.t >= owns[i].length || (MODE == BACK && at == nullptr)) continue;
+      if constexpr (ALIGNED)
+        copy_ahead(&asked(step, which, i), at + begin);
+      else
+        asked(step, which, i) = read(at + begin, owns[i].many);
+    }
+  }
+
+  /** Have what a step needs on its way; called for one step after another. */
+  __device__ void ask(int step) {
     if (step < steps) {
-      of(to_x, 0);
-      if constexpr (BEFORE) of(to_g, G);
-      if constexpr (HAS_E) of(to_e, E);
+      ask(step, 0, to_x);
+      if constexpr (BEFORE) ask(step, G, to_g);
+      if constexpr (HAS_E) ask(step, E, to_e);
     }
     if constexpr (HAS_Q)
-      if (step + 1 < steps) of(to_q, Q);  // of the step after
+      if (step + 1 < steps) ask(step, Q, to_q);  // of the step after
     close_ahead();
     to_x.go(), to_g.go(), to_e.go(), to_q.go();
-  };
-  for (int step = 0; step < AHEAD; ++step) ask(step);
+  }
 
-#pragma unroll 1
-  for (int step = 0; step < steps; ++step) {
-    Number* entering = shared.entering[step % 2];
+  // --- a step
+
+  /** The next states. */
+  __device__ void take(int step) {
     Number* next_entering = shared.entering[1 - step % 2];
     const Coming coming{step > 0 ? &shared.gates[step % 2] : nullptr, (step - 1) / 2 % 2u};
-    product(entering, block, coming, shared.sums);
+    product(shared.entering[step % 2], coming, shared.sums);
     wait_ahead<AHEAD - 1>();
     __syncthreads();
     unsigned results[EACH], others[EACH], on[EACH];
@@ -221,12 +281,9 @@ __launch_bounds__(THREADS, 1) __cluster_dims__(BLOCKS, 1, 1)
     for (int i = 0; i < EACH; ++i) {
       Own& own = owns[i];
       if (WORDS % THREADS != 0 && i * THREADS + thread >= WORDS) break;
-      auto given_word = [&](int which) {
-        return shared.ahead[step % AHEAD][which][i * THREADS + thread];
-      };
-      const unsigned x_word = given_word(0), g_word = BEFORE ? given_word(G) : 0;
-      const unsigned e_word = HAS_E ? given_word(E) : 0;
-      const unsigned q_word = HAS_Q ? given_word(Q) : 0;
+      const unsigned x_word = asked(step, 0, i), g_word = BEFORE ? asked(step, G, i) : 0;
+      const unsigned e_word = HAS_E ? asked(step, E, i) : 0;
+      const unsigned q_word = HAS_Q ? asked(step, Q, i) : 0;
       float inner[WORD], y[WORD], enters[WORD];
       add_up(shared.sums + own.row * SUMS + own.unit, inner);
       const bool live = to_out.t < own.length;
@@ -260,30 +317,12 @@ __launch_bounds__(THREADS, 1) __cluster_dims__(BLOCKS, 1, 1)
 #pragma unroll
     for (int i = 0; i < EACH; ++i) {
       if (WORDS % THREADS != 0 && i * THREADS + thread >= WORDS) break;
-      Number* to = next_entering + owns[i].row * STRIDE + first_unit + owns[i].unit;
+      Number* to = next_entering + owns[i].row * STRIDE + owns[i].unit;
       *reinterpret_cast<unsigned*>(to) = on[i];
     }
     __syncthreads();
-    if constexpr (BLOCKS > 1) {
-      if (step + 1 < steps) {
-        Number* from[TURNS];
-        uint4 words[TURNS];
-#pragma unroll
-        for (int turn = 0; turn < TURNS; ++turn) {
-          constexpr int PER_ROW = VECTORS / ROWS;
-          const int vector = (turn * THREADS + thread) % VECTORS;
-          from[turn] = next_entering + vector / PER_ROW * STRIDE + first_unit +
-                       vector % PER_ROW * (UNITS / PER_ROW);
-          words[turn] = *reinterpret_cast<const uint4*>(from[turn]);
-        }
-#pragma unroll
-        for (int turn = 0; turn < TURNS; ++turn) {
-          const int other = (turn * THREADS + thread) / VECTORS;
-          if (other < BLOCKS - 1)
-            send(from[turn], &shared.gates[1 - step % 2], other + (other >= block), words[turn]);
-        }
-      }
-    }
+    if constexpr (BLOCKS > 1)
+      if (step + 1 < steps) send_all(1 - step % 2);
     // what follows has time while the others come
     const long long begin = to_out.begin();
 #pragma unroll
@@ -295,7 +334,21 @@ __launch_bounds__(THREADS, 1) __cluster_dims__(BLOCKS, 1, 1)
     to_out.go();
     ask(step + AHEAD);
   }
-  if (given.last.at) {
+
+  /** This block's part of what enters next, in this place of the two, to all the others. */
+  __device__ void send_all(int which) const {
+    const Place gate = in_shared(&shared.gates[which]);
+#pragma unroll
+    for (int turn = 0; turn < TURNS; ++turn)
+      if (other[turn] < BLOCKS)
+        send(to[turn] + which * sizeof(shared.entering[0]), at_block(gate, other[turn]),
+             *reinterpret_cast<const uint4*>(shared.entering[which] + from[turn]));
+  }
+
+  // --- after the last
+
+  __device__ void end() const {
+    if (given.last.at == nullptr) return;
 #pragma unroll
     for (int i = 0; i < EACH; ++i) {
       const Own& own = owns[i];
@@ -305,4 +358,16 @@ __launch_bounds__(THREADS, 1) __cluster_dims__(BLOCKS, 1, 1)
         if (j < own.many) to[j] = rounded(own.s[j]);
     }
   }
+};
+
+extern "C" __global__ void
+#ifdef __CUDACC__
+__launch_bounds__(THREADS, 1) __cluster_dims__(BLOCKS, 1, 1)
+#endif
+    scan(const __grid_constant__ Given given) {
+  Scan scan(given, shared_memory());
+  scan.begin();
+#pragma unroll 1
+  for (int step = 0; step < scan.steps; ++step) scan.take(step);
+  scan.end();
 }

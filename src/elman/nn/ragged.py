@@ -1,0 +1,47 @@
+"""Padded rows whose lengths are on the GPU: its kernel reads them, and the host never does."""
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from elman.nn.lengths import check_shape
+from elman.ops.composed import on_one_gpu
+from elman.ops.layer import layer_with_lengths
+
+if TYPE_CHECKING:
+    from elman.nn.rnn import RNN
+
+
+def serves(rnn: "RNN", x: Tensor, hx: Tensor | None) -> bool:
+    """Whether that kernel serves this call of a plain layer."""
+    if not isinstance(rnn.nonlinearity, str) or torch.compiler.is_compiling():
+        return False
+    weights = [weight for of_layer in rnn.all_weights for weight in of_layer]
+    return on_one_gpu((x, *weights) if hx is None else (x, hx, *weights), rnn.hidden_size)
+
+
+def forward(rnn: "RNN", x: Tensor, hx: Tensor | None, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """As `rnn(x, hx, lengths=lengths)`.
+
+    A length that is not from 0 to L ends what the GPU does, with a sentence: to raise a ValueError
+    the host would have to wait for it.
+
+    Raises:
+        ValueError: the lengths are not N integers, or not where x is.
+    """
+    L, N = x.shape[:2][:: -1 if rnn.batch_first else 1]
+    check_shape(lengths, N)
+    if lengths.device != x.device:
+        raise ValueError(f"lengths should be on {x.device}, as the input, got {lengths.device}")
+    held = lengths.clamp(0, L)
+    torch._assert_async((held == lengths).all(), "lengths should lie between 0 and L")
+    ends = held.to(torch.int32)
+
+    def run(x: Any, h_0: Any, weights: Any, nonlinearity: Any, _: None) -> Any:
+        return layer_with_lengths(x, h_0, weights, nonlinearity, ends)
+
+    x = x.transpose(0, 1) if rnn.batch_first else x
+    live = torch.arange(L, device=x.device)[:, None] < ends
+    output, h_n = rnn._run(x.masked_fill(~live[..., None], 0), hx, run=run)
+    return (output.transpose(0, 1) if rnn.batch_first else output), h_n
