@@ -216,6 +216,10 @@ inline float from_bits(unsigned bits) {
 
 inline void __syncthreads() { emulated::all_of(emulated::block().barrier, emulated::threads); }
 
+inline void __threadfence() {}
+
+inline unsigned atomicAdd(unsigned* at, unsigned more) { return (*at += more) - more; }
+
 inline unsigned __float_as_uint(float z) {
   unsigned bits;
   std::memcpy(&bits, &z, 4);

@@ -18,7 +18,7 @@ import elman
 from elman.ops import composed, cuda, linear_scan, reference, scan, use_backend
 from elman.ops import select as chosen
 from elman.ops.activations import NONLINEARITIES
-from elman.ops.cuda import compiled
+from elman.ops.cuda import compiled, products
 from elman.ops.cuda import layer as whole
 from elman.ops.cuda.plans import AT_ONCE, Plan, fits, plan
 from elman.ops.layer import layer_with_lengths
@@ -331,6 +331,13 @@ def test_a_layer_of_nothing(cut_up, layout):
 def test_products_of_many_tiles(monkeypatch):
     """Over the side of a tile every way, and an inner dimension that its blocks share out."""
     held_to_composed(Layout(9, 20, 70), 1, 67)
+
+
+@pytest.mark.parametrize("D", [1, 2], ids=["one direction", "both"])
+def test_products_that_clusters_share_out(monkeypatch, D):
+    """A sum over many rows: each leaves its own, and the last adds them up."""
+    monkeypatch.setattr(products, "SHARE", 40)
+    held_to_composed(Layout(9, 20, 70), D, 67)
 
 
 def test_in_use_with_derivatives_of_derivatives(monkeypatch):

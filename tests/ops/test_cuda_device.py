@@ -119,16 +119,9 @@ def test_a_graph_is_captured_and_runs_anew():
         assert torch.equal(ours, p.grad)
 
 
-@pytest.fixture
-def nobody_waits():
-    """Whoever has the host wait for the GPU is an error."""
-    torch.cuda.set_sync_debug_mode("error")
-    yield
-    torch.cuda.set_sync_debug_mode("default")
-
-
 @pytest.mark.parametrize("batch_first", [False, True])
-def test_lengths_on_the_gpu(batch_first, nobody_waits):
+def test_lengths_on_the_gpu(batch_first):
+    """Whoever has the host wait for the GPU is an error."""
     rnn = elman.RNN(20, 256, num_layers=2, bidirectional=True, batch_first=batch_first).cuda()
     x = torch.randn(6, 12, 20, device="cuda", requires_grad=True)
     x = x if batch_first else x.transpose(0, 1)
@@ -139,8 +132,11 @@ def test_lengths_on_the_gpu(batch_first, nobody_waits):
         loss = output.square().sum() + h_n.sin().sum()
         return [output, h_n, *torch.autograd.grad(loss, [x, *rnn.parameters()])]
 
-    ours = results(lengths)
-    torch.cuda.set_sync_debug_mode("default")
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        ours = results(lengths)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
     for a, b in zip(ours, results(lengths.cpu()), strict=True):
         assert torch.allclose(a, b, rtol=1e-3, atol=1e-4), (a - b).abs().max()
 
@@ -163,6 +159,7 @@ def test_lengths_change_in_a_graph():
     torch.cuda.synchronize()
     found = [output, h_n, *(p.grad for p in rnn.parameters())]
     found = [t.detach().clone() for t in found]
+    del output, h_n  # and what torch keeps with them for the stream of the graph
     rnn.zero_grad()
     again, last = rnn(x, lengths=lengths.tolist())
     again.square().sum().backward()

@@ -4,7 +4,8 @@
 //
 // Not faster than cuBLAS at any of them, but a small layer's time is what it takes to ask for them
 // one by one. A cluster has a tile of one of the products; its blocks share k out and add up what
-// they have in a fixed order.
+// they have in a fixed order. Where k is long, several clusters share it out first: each leaves its
+// sums in memory, and whichever is the last to do so adds all of them up, in a fixed order too.
 
 constexpr int THREADS = 256, SIDE = 64, DEEP = 16, EACH = 4;
 constexpr int PADDED = SIDE + 4;
@@ -17,8 +18,14 @@ struct Job {
   const Number* more[2];  // (N,) each, added to every row of c, or nothing
   Number* sums[2];        // (M,) each, where the sums of a go, or nothing
   long long a_m, a_k, b_k[2], b_n, c_m;
+  float* left;         // what the clusters of a tile leave, one after another
+  unsigned* tickets;   // for each tile how many have left theirs; 0 at first
   int M, N, K, first;  // first: rows of b that are of b[0]
+  int clusters, none;  // clusters: that share k out
 };
+
+/** What a cluster leaves of a tile: its sums, and those of a. */
+constexpr int LEFT = SIDE * SIDE + SIDE;
 
 struct Given {
   Job jobs[MANY];
@@ -29,6 +36,7 @@ struct Shared {
   alignas(16) float a[DEEP][PADDED], b[DEEP][PADDED];
   alignas(16) float tile[SIDE][PADDED];
   float sums[SIDE];
+  float last;  // whether this cluster was the last of its tile
 };
 
 /** Bring DEEP of k of a side into shared memory; what is not there is zero. */
@@ -55,10 +63,14 @@ __launch_bounds__(THREADS) __cluster_dims__(SPREAD, 1, 1)
   while (tile >= given.ends[which]) ++which;
   const Job& job = given.jobs[which];
   if (which > 0) tile -= given.ends[which - 1];
+  const int cluster = tile % job.clusters;
+  tile /= job.clusters;
   const int across = (job.N + SIDE - 1) / SIDE;
   const int first_m = tile / across * SIDE, first_n = tile % across * SIDE;
-  const int share = ((job.K + SPREAD - 1) / SPREAD + DEEP - 1) / DEEP * DEEP;
-  const int begin = block * share, end = begin + share < job.K ? begin + share : job.K;
+  const int sharing = SPREAD * job.clusters;
+  const int share = ((job.K + sharing - 1) / sharing + DEEP - 1) / DEEP * DEEP;
+  const int begin = (cluster * SPREAD + block) * share;
+  const int end = begin + share < job.K ? begin + share : job.K;
   const bool sums = job.sums[0] != nullptr && first_n == 0;
 
   float sum[EACH][EACH] = {}, of_a = 0;
@@ -92,20 +104,53 @@ __launch_bounds__(THREADS) __cluster_dims__(SPREAD, 1, 1)
   if (thread < SIDE) shared.sums[thread] = of_a;
   __syncthreads();
   wait_for_cluster();
-  for (int e = block * THREADS + thread; e < SIDE * SIDE; e += SPREAD * THREADS) {
+  auto finish = [&](int e, float all) {  // one number of the tile
     const int m = first_m + e / SIDE, n = first_n + e % SIDE;
-    if (m >= job.M || n >= job.N) continue;
-    float all = 0;
-    for (int other = 0; other < SPREAD; ++other)
-      all += of_block(&shared.tile[e / SIDE][e % SIDE], other);
+    if (m >= job.M || n >= job.N) return;
     for (const Number* more : job.more)
       if (more != nullptr) all += widened(more[n]);
     job.c[m * job.c_m + n] = rounded(all);
+  };
+  auto finish_sum = [&](float all) {
+    if (first_m + thread < job.M)
+      for (Number* to : job.sums) to[first_m + thread] = rounded(all);
+  };
+  float* left = job.left + (tile * job.clusters + cluster) * LEFT;
+  for (int e = block * THREADS + thread; e < SIDE * SIDE; e += SPREAD * THREADS) {
+    float all = 0;
+    for (int other = 0; other < SPREAD; ++other)
+      all += of_block(&shared.tile[e / SIDE][e % SIDE], other);
+    if (job.clusters == 1)
+      finish(e, all);
+    else
+      left[e] = all;
   }
-  if (sums && block == 0 && thread < SIDE && first_m + thread < job.M) {
+  if (sums && block == 0 && thread < SIDE) {
     float all = 0;
     for (int other = 0; other < SPREAD; ++other) all += of_block(&shared.sums[thread], other);
-    for (Number* to : job.sums) to[first_m + thread] = rounded(all);
+    if (job.clusters == 1)
+      finish_sum(all);
+    else
+      left[SIDE * SIDE + thread] = all;
+  }
+  if (job.clusters > 1) {
+    __threadfence();
+    wait_for_cluster();  // all of this cluster's is there
+    if (block == 0 && thread == 0)
+      shared.last = atomicAdd(&job.tickets[tile], 1u) + 1 == static_cast<unsigned>(job.clusters);
+    wait_for_cluster();
+    if (of_block(&shared.last, 0) != 0) {
+      __threadfence();
+      const volatile float* all_left = job.left + tile * job.clusters * LEFT;
+      auto add_up = [&](int e) {
+        float all = 0;
+        for (int other = 0; other < job.clusters; ++other) all += all_left[other * LEFT + e];
+        return all;
+      };
+      for (int e = block * THREADS + thread; e < SIDE * SIDE; e += SPREAD * THREADS)
+        finish(e, add_up(e));
+      if (sums && block == 0 && thread < SIDE) finish_sum(add_up(SIDE * SIDE + thread));
+    }
   }
   wait_for_cluster();  // nobody leaves while others read
 }

@@ -16,14 +16,18 @@ from elman.ops.cuda.plans import DTYPES
 
 #: Up to so many multiplications the time to ask for them is what counts.
 MOST = 2**30
-#: And of so many rows of all steps, which a tile of a weight's gradient takes one after another.
-MOST_ROWS = 2**14
+#: And of so many rows of all steps, which a weight's gradient is a sum over.
+MOST_ROWS = 2**16
 #: Blocks that share out the inner dimension of a tile.
 SPREAD = 8
+#: Of the inner dimension a cluster's share, where more than one share it out, and how many at most.
+SHARE, _CLUSTERS = 2048, 16
 _SIDE, _THREADS = 64, 256
-_SHARED = 4 * ((2 * 16 + _SIDE) * (_SIDE + 4) + _SIDE)
-#: `Job` of products.cuh: eight addresses, six strides, four sizes.
-_JOB = Struct("14q4i")
+_SHARED = 4 * ((2 * 16 + _SIDE) * (_SIDE + 4) + _SIDE + 4)
+#: Numbers that a cluster leaves of a tile.
+_LEFT = _SIDE * _SIDE + _SIDE
+#: `Job` of products.cuh: eight addresses, six strides, two addresses, six sizes.
+_JOB = Struct("16q6i")
 
 
 class Rows(NamedTuple):
@@ -33,14 +37,28 @@ class Rows(NamedTuple):
     rest: Tensor
 
 
+class Job(NamedTuple):
+    """A product, as products.cuh is told of it.
+
+    begin, end: what comes before the place for what clusters leave, and after it.
+    tiles: of the result.
+    clusters: that share out the inner dimension of each.
+    """
+
+    begin: tuple[int, ...]
+    end: tuple[int, ...]
+    tiles: int
+    clusters: int
+
+
 def job(
     a: Tensor,
     b: Tensor | Rows,
     c: Tensor,
     more: tuple[Tensor, ...] = (),
     sums: tuple[Tensor, ...] = (),
-) -> tuple[bytes, int]:
-    """What products.cuh needs to know of c = a b, and how many tiles c has.
+) -> Job:
+    """C = a b.
 
     Args:
         a, b, c: (M, K), (K, N) and (M, N); c with its columns side by side.
@@ -53,19 +71,31 @@ def job(
     of_first, of_rest = first.stride(), rest.stride()
     added = (more[0].data_ptr(), more[1].data_ptr()) if more else (0, 0)
     summed = (sums[0].data_ptr(), sums[1].data_ptr()) if sums else (0, 0)
-    packed = _JOB.pack(
-        a.data_ptr(), first.data_ptr(), rest.data_ptr(), c.data_ptr(), *added, *summed,
-        *a.stride(), of_first[0], of_rest[0], of_first[1], c.stride(0), M, N, K, many,
+    clusters = max(1, min(_CLUSTERS, K // SHARE))
+    return Job(
+        (a.data_ptr(), first.data_ptr(), rest.data_ptr(), c.data_ptr(), *added, *summed,
+         *a.stride(), of_first[0], of_rest[0], of_first[1], c.stride(0)),
+        (M, N, K, many, clusters, 0), -(-M // _SIDE) * -(-N // _SIDE), clusters,
     )  # fmt: skip
-    return packed, -(-M // _SIDE) * -(-N // _SIDE)
 
 
-def multiply(jobs: list[tuple[bytes, int]], like: Tensor) -> None:
+def multiply(jobs: list[Job], like: Tensor) -> None:
     """Have them all done, of tensors that lie where `like` does and are of its dtype."""
-    ends: list[int] = []
-    for _, tiles in jobs:
-        ends.append(tiles + (ends[-1] if ends else 0))
-    given = b"".join(packed for packed, _ in jobs) + pack(f"{len(jobs)}i", *ends)
+    shared_out = sum(one.tiles for one in jobs if one.clusters > 1)
+    left, tickets = 0, 0
+    if shared_out:
+        room = sum(one.tiles * one.clusters for one in jobs if one.clusters > 1)
+        memory = like.new_empty(room * _LEFT, dtype=torch.float32)
+        taken = like.new_zeros(shared_out, dtype=torch.int32)
+        left, tickets = memory.data_ptr(), taken.data_ptr()
+    packed, ends = [], list[int]()
+    for one in jobs:
+        packed.append(_JOB.pack(*one.begin, left, tickets, *one.end))
+        ends.append(one.tiles * one.clusters + (ends[-1] if ends else 0))
+        if one.clusters > 1:
+            left += 4 * one.tiles * one.clusters * _LEFT
+            tickets += 4 * one.tiles
+    given = b"".join(packed) + pack(f"{len(jobs)}i", *ends)
     _kernel(DTYPES[like.dtype], len(jobs), like.device)(given, ends[-1])
 
 
