@@ -336,6 +336,7 @@ def test_products_of_many_tiles(monkeypatch):
 @pytest.mark.parametrize("D", [1, 2], ids=["one direction", "both"])
 def test_products_that_clusters_share_out(monkeypatch, D):
     """A sum over many rows: each leaves its own, and the last adds them up."""
+    monkeypatch.setattr(products, "LONG", 100)
     monkeypatch.setattr(products, "SHARE", 40)
     held_to_composed(Layout(9, 20, 70), D, 67)
 

@@ -20,8 +20,8 @@ MOST = 2**30
 MOST_ROWS = 2**16
 #: Blocks that share out the inner dimension of a tile.
 SPREAD = 8
-#: Of the inner dimension a cluster's share, where more than one share it out, and how many at most.
-SHARE, _CLUSTERS = 2048, 16
+#: Over so many steps of the inner dimension clusters share it out, each so many, up to 16 of them.
+LONG, SHARE, _CLUSTERS = 2**14, 2048, 16
 _SIDE, _THREADS = 64, 256
 _SHARED = 4 * ((2 * 16 + _SIDE) * (_SIDE + 4) + _SIDE + 4)
 #: Numbers that a cluster leaves of a tile.
@@ -71,7 +71,7 @@ def job(
     of_first, of_rest = first.stride(), rest.stride()
     added = (more[0].data_ptr(), more[1].data_ptr()) if more else (0, 0)
     summed = (sums[0].data_ptr(), sums[1].data_ptr()) if sums else (0, 0)
-    clusters = max(1, min(_CLUSTERS, K // SHARE))
+    clusters = min(_CLUSTERS, K // SHARE) if K > LONG else 1
     return Job(
         (a.data_ptr(), first.data_ptr(), rest.data_ptr(), c.data_ptr(), *added, *summed,
          *a.stride(), of_first[0], of_rest[0], of_first[1], c.stride(0)),
