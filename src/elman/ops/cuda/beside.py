@@ -37,7 +37,7 @@ def steps_before(x: Tensor, H: int) -> int:
     if (1 - share) * product < _WORTH:
         return L
     if x.is_cuda and torch.cuda.is_current_stream_capturing():
-        return L  # no event tells there that a kernel has begun
+        return L  # such a wait has not been tried within a graph
     return min(L, 1 + int(L * share))
 
 
