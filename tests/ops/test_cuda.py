@@ -15,12 +15,12 @@ import torch
 from torch import nn
 
 import elman
+from elman.nn import ragged
 from elman.ops import composed, cuda, linear_scan, reference, scan, use_backend
-from elman.ops import select as chosen
 from elman.ops.activations import NONLINEARITIES
 from elman.ops.cuda import compiled, products
 from elman.ops.cuda import layer as whole
-from elman.ops.cuda.plans import AT_ONCE, Plan, fits, plan
+from elman.ops.cuda.plans import Plan
 from elman.ops.layer import layer_with_lengths
 from tests.ops import emulator
 from tests.ops.cases import (
@@ -33,7 +33,7 @@ from tests.ops.cases import (
     values_and_gradients,
 )
 from tests.ops.test_agreement import as_good_as_the_loop, linear_of, named, scan_of
-from tests.tolerances import LOW_PRECISION, as_good, largest
+from tests.tolerances import as_good, largest
 
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
 f32, bf16, f16 = torch.float32, torch.bfloat16, torch.float16
@@ -291,6 +291,21 @@ def test_rows_with_lengths_have_derivatives_of_derivatives(monkeypatch):
         assert torch.allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64], ids=str)
+def test_lengths_as_a_user_gives_them(dtype):
+    """L is more than the integers of the lengths may hold; what lies beyond is never read."""
+    rnn, lengths = elman.RNN(3, 4, num_layers=2), torch.tensor([2, 0, 3], dtype=dtype)
+    x = torch.randn(300, 3, 3)
+    expected = rnn(x, lengths=lengths)
+    x[3:] = float("nan")
+    for ours, other in zip(ragged.forward(rnn, x, None, lengths), expected, strict=True):
+        assert torch.allclose(ours, other, atol=1e-6)
+    with pytest.raises(ValueError, match="lengths should be 3 integers"):
+        ragged.forward(rnn, x, None, lengths[:2])
+    with pytest.raises(RuntimeError, match="lengths should lie between 0 and L"):
+        ragged.forward(rnn, x[:2], None, lengths)
+
+
 @pytest.mark.parametrize("initial", [True, False], ids=["h_0", "no h_0"])
 def test_a_layer_whose_product_is_made_beside_the_scan(cut_up, monkeypatch, initial):
     """In two launches, the second from where the first has ended: the same bits."""
@@ -361,57 +376,6 @@ def test_in_use_with_derivatives_of_derivatives(monkeypatch):
         # the second derivatives of two layers: as often the roundings of a step
         good, says = as_good(ours, loop, true, 4 * 3 * 2 * 4, max(1.0, largest(true)))
         assert good, says
-
-
-# --- how it is cut up --------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("dtype", LOW_PRECISION, ids=str)
-def test_every_plan_holds_the_weight_and_fits(dtype):
-    wide = dtype == f32
-    for H in (1, 16, 17, 100, 128, 129, 256, 300, 512, 700, 768, 999, 1024):
-        for N in (1, 8, 64, 300, 5000):
-            cut = plan(H, N, 2, dtype)
-            assert cut is not None
-            assert cut.BLOCKS * cut.UNITS >= H > (cut.BLOCKS - 1) * cut.UNITS
-            assert cut.UNITS % (cut.SLICES * (4 if wide else 16)) == 0
-            tall = 1 if wide else cut.UNITS // 16 // cut.TILES
-            assert cut.WARPS == cut.SLICES * tall <= 16
-            assert cut.threads * (4 * cut.KEPT * cut.TILES + 40) <= 65536, "registers"
-            assert cut.shared(wide) <= 226 * 1024
-
-
-def test_what_does_not_fit_is_not_served_and_said(monkeypatch):
-    monkeypatch.undo()
-    assert fits(1024, bf16)
-    assert not fits(5000, bf16)
-    device = torch.device("cuda")
-    assert "not for cpu" in cuda.serves(torch.device("cpu"), f32)
-    assert "not torch.float64" in cuda.serves(device, torch.float64)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert cuda.serves(device, f32) == "torch finds no GPU here"
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
-    assert "this GPU has 8.0" in cuda.serves(device, f32)
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
-    monkeypatch.setattr(compiled, "problem", lambda: None)
-    assert cuda.serves(device, f32, 256) is None
-    assert "5000 by 5000 in torch.bfloat16 does not fit" in cuda.serves(device, bf16, 5000)
-    assert chosen(device, f32, H=256).backend == "cuda"
-    assert chosen(device, bf16, H=5000).backend == "aten"
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (10, 0))
-    assert chosen(device, f32, H=64).backend != "cuda"
-    assert "has not been tried on compute capability 10.0" in chosen(device, f32, H=64).reason
-    assert chosen(device, f32, "cuda", H=64).backend == "cuda"
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
-    monkeypatch.setattr(compiled, "problem", lambda: "it is not there")
-    assert "not cuda: it is not there" in chosen(device, f32, H=64).reason
-
-
-def test_fewer_clusters_at_once_want_fewer_blocks():
-    few = (132, *(0 if blocks > 8 else n for blocks, n in enumerate(AT_ONCE[1:], start=2)))
-    assert plan(1024, 8, 1, bf16).BLOCKS > 8
-    assert plan(1024, 8, 1, bf16, few).BLOCKS <= 8
 
 
 # --- what the emulator is worth ----------------------------------------------------------------

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from elman.ops.doors import traced
+from elman.ops.layout import live
 
 _INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
@@ -72,12 +73,12 @@ def packing(
     lengths = lengths.cpu()
     N = lengths.shape[0]
     order = lengths.argsort(descending=True, stable=True)
-    live = torch.arange(L, device="cpu")[:, None] < lengths[order]  # (L, N)
-    t, row = live.nonzero(as_tuple=True)
+    there = live(lengths[order], L)
+    t, row = there.nonzero(as_tuple=True)
     row = order[row]
     if starts is not None:
-        return Packing(starts.cpu()[row] + t, live.sum(1), order)
-    return Packing(row * L + t if batch_first else t * N + row, live.sum(1), order)
+        return Packing(starts.cpu()[row] + t, there.sum(1), order)
+    return Packing(row * L + t if batch_first else t * N + row, there.sum(1), order)
 
 
 def all_whole(lengths: Tensor, L: int) -> bool:
@@ -100,11 +101,16 @@ def check_lengths(lengths: Tensor, N: int, L: int) -> None:
         )
     check_shape(lengths, N)
     if torch.compiler.is_compiling():  # what they are is known when the graph runs
-        fit = ((lengths >= 0) & (lengths <= L)).all()
-        torch._assert_async(fit, "lengths should lie between 0 and L")
+        assert_within(lengths, L)
     elif N and not 0 <= int(lengths.min()) <= int(lengths.max()) <= L:
         got = f"{int(lengths.min())} to {int(lengths.max())}"
         raise ValueError(f"lengths should lie between 0 and L = {L}, got {got}")
+
+
+def assert_within(lengths: Tensor, L: int) -> None:
+    """Have a graph, or a GPU, end where a length is not from 0 to L; the host does not wait."""
+    fit = ((lengths >= 0) & (lengths <= L)).all()
+    torch._assert_async(fit, "lengths should lie between 0 and L")
 
 
 def check_shape(lengths: Tensor, N: int) -> None:

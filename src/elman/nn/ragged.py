@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from elman.nn.lengths import check_shape
+from elman.nn.lengths import assert_within, check_shape
 from elman.ops.composed import on_one_gpu
 from elman.ops.layer import layer_with_lengths
+from elman.ops.layout import live
 
 if TYPE_CHECKING:
     from elman.nn.rnn import RNN
@@ -17,8 +18,8 @@ def serves(rnn: "RNN", x: Tensor, hx: Tensor | None) -> bool:
     """Whether that kernel serves this call of a plain layer."""
     if not isinstance(rnn.nonlinearity, str) or torch.compiler.is_compiling():
         return False
-    weights = [weight for of_layer in rnn.all_weights for weight in of_layer]
-    return on_one_gpu((x, *weights) if hx is None else (x, hx, *weights), rnn.hidden_size)
+    tensors = (x, *rnn.parameters()) if hx is None else (x, hx, *rnn.parameters())
+    return on_one_gpu(tensors, rnn.hidden_size)
 
 
 def forward(rnn: "RNN", x: Tensor, hx: Tensor | None, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -34,14 +35,12 @@ def forward(rnn: "RNN", x: Tensor, hx: Tensor | None, lengths: Tensor) -> tuple[
     check_shape(lengths, N)
     if lengths.device != x.device:
         raise ValueError(f"lengths should be on {x.device}, as the input, got {lengths.device}")
-    held = lengths.clamp(0, L)
-    torch._assert_async((held == lengths).all(), "lengths should lie between 0 and L")
-    ends = held.to(torch.int32)
+    assert_within(lengths, L)
+    ends = lengths.to(torch.int32).clamp(0, L)
 
     def run(x: Any, h_0: Any, weights: Any, nonlinearity: Any, _: None) -> Any:
         return layer_with_lengths(x, h_0, weights, nonlinearity, ends)
 
     x = x.transpose(0, 1) if rnn.batch_first else x
-    live = torch.arange(L, device=x.device)[:, None] < ends
-    output, h_n = rnn._run(x.masked_fill(~live[..., None], 0), hx, run=run)
+    output, h_n = rnn._run(x.masked_fill(~live(ends, L)[..., None], 0), hx, run=run)
     return (output.transpose(0, 1) if rnn.batch_first else output), h_n

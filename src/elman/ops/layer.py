@@ -30,6 +30,7 @@ from elman.ops.cuda import layer as cuda_layer
 from elman.ops.doors import autocast, transformed
 from elman.ops.gated_layer import gated_layer
 from elman.ops.gates import Gates
+from elman.ops.layout import live
 from elman.ops.norm import Norm
 from elman.ops.select import asked_for
 
@@ -232,9 +233,9 @@ def _gradients(
         if batch_sizes is None or x.dim() == 2:
             gates: list[Gates] = []
         else:  # lengths: a state is held where no step is
-            live = (torch.arange(len(x), device=x.device)[:, None] < batch_sizes)[..., None]
-            gates, batch_sizes = [Gates(g=live)] * len(h_0), None
-            bars = None if output_bar is None else torch.where(live, output_bar, 0), h_n_bar
+            there = live(batch_sizes, len(x))[..., None]
+            gates, batch_sizes = [Gates(g=there)] * len(h_0), None
+            bars = None if output_bar is None else torch.where(there, output_bar, 0), h_n_bar
         return differentiable(Kind(*kind), tensors, lambda _: (gates, []), batch_sizes, bars, wants)
     wants_x, wants_h_0, *wants_weights = wants
     wanted = wants_x, wants_h_0, any(wants_weights)

@@ -158,6 +158,11 @@ def edge(batch_sizes: Tensor, rows: int, last: bool) -> tuple[Tensor, Tensor]:
     return lengths > 0, torch.where(lengths > 0, place, 0)
 
 
+def live(lengths: Tensor, L: int) -> Tensor:
+    """Which of L steps each row of a padded batch has, (L, N)."""
+    return torch.arange(L, device=lengths.device)[:, None] < lengths
+
+
 def lengths_of(batch_sizes: Tensor, row: Tensor) -> Tensor:
     """How many steps the rows of these numbers have."""
     # batch_sizes never increases, so row i lives as long as batch_sizes[t] > i

@@ -25,10 +25,9 @@ from elman.ops.cuda.kinds import (
     LINEAR,
     Kind,
     source,
-)  # fmt: skip
+)
 from elman.ops.cuda.plans import DTYPES, Plan, fits, plan
-from elman.ops.on_device import launches
-from elman.ops.on_device import lies as rows_of
+from elman.ops.on_device import launches, lies
 
 
 def serves(device: torch.device, dtype: torch.dtype, H: int | None = None) -> str | None:
@@ -164,7 +163,7 @@ def run(
         return out, y
     L, offsets = like.shape[0], 0
     if batch_sizes is not None:
-        places = rows_of(batch_sizes, N, like.device)
+        places = lies(batch_sizes, N, like.device)
         L, offsets, lengths = len(batch_sizes), places.offsets.data_ptr(), places.lengths
     ends = 0 if lengths is None else lengths.data_ptr()
     kept = [c if c is None or c.stride(-1) == 1 or H == 1 else c.contiguous()
@@ -183,9 +182,9 @@ def run(
     between, out_of, into = weight.stride() if grouped else (0, *weight.stride())
     numbers += weight.data_ptr(), between, out_of, into
     apart = 16 // weight.itemsize
-    lies = BY_COLUMNS if out_of == 1 else ANYHOW
+    weight_lies = BY_COLUMNS if out_of == 1 else ANYHOW
     if into == 1 and not (H % 4 or numbers[-4] % 16 or between % apart or out_of % apart):
-        lies = BY_ROWS
+        weight_lies = BY_ROWS
     for c in (*kept[4:], last):
         if c is None:
             numbers += _NO_STATE
@@ -194,7 +193,7 @@ def run(
     ragged = lengths is not None and not packed
     has = (g is not None and mode != BACK, q is not None, e is not None, carry, packed, ragged)
     rows, launch = _kernel(
-        like.dtype, like.device, H, N, groups, mode, f, bound, (*has, aligned), lies
+        like.dtype, like.device, H, N, groups, mode, f, bound, (*has, aligned), weight_lies
     )
     tiles = -(-N // rows)
     backward = -int(reverse) if isinstance(reverse, bool) else reverse
@@ -223,13 +222,13 @@ def _kernel(
     f: str,
     bound: float | None,
     has: tuple[bool, bool, bool, bool, bool, bool, bool],
-    lies: int,
+    weight_lies: int,
 ) -> tuple[int, Launch]:
     """How many rows a cluster of a kernel has, and what launches it."""
     cut = plan(H, N, groups, dtype, compiled.at_once(device))
     assert cut is not None, "select.py asks whether there is one"
     limit = None if bound is None else float(bound)
-    kind = Kind(DTYPES[dtype], H, mode, NUMBERS[f], limit, *has, lies)
+    kind = Kind(DTYPES[dtype], H, mode, NUMBERS[f], limit, *has, weight_lies)
     return cut.ROWS, _launches_of(kind, cut, device)
 
 

@@ -27,7 +27,7 @@ class Plan(NamedTuple):
 
     BLOCKS: of a cluster.
     UNITS: of a block; a multiple of 16, in float32 of 32.
-    ROWS: of the batch that a cluster has.
+    ROWS: of the batch that a cluster has; in two bytes over 8 a multiple of 8.
     WARPS: of a block.
     SLICES: of the inner dimension, which different warps have.
     TILES: of 16 units that a warp has; in float32 units of a lane.

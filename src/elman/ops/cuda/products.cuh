@@ -21,7 +21,7 @@ struct Job {
   float* left;         // what the clusters of a tile leave, one after another
   unsigned* tickets;   // for each tile how many have left theirs; 0 at first
   int M, N, K, first;  // first: rows of b that are of b[0]
-  int clusters, none;  // clusters: that share k out
+  int clusters;        // that share k out
 };
 
 /** What a cluster leaves of a tile: its sums, and those of a. */

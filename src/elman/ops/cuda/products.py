@@ -26,8 +26,8 @@ _SIDE, _THREADS = 64, 256
 _SHARED = 4 * ((2 * 16 + _SIDE) * (_SIDE + 4) + _SIDE + 4)
 #: Numbers that a cluster leaves of a tile.
 _LEFT = _SIDE * _SIDE + _SIDE
-#: `Job` of products.cuh: eight addresses, six strides, two addresses, six sizes.
-_JOB = Struct("16q6i")
+#: `Job` of products.cuh: eight addresses, six strides, two addresses, five sizes, and room.
+_JOB = Struct("16q5i4x")
 
 
 class Rows(NamedTuple):
@@ -58,7 +58,7 @@ def job(
     more: tuple[Tensor, ...] = (),
     sums: tuple[Tensor, ...] = (),
 ) -> Job:
-    """C = a b.
+    """What products.cuh needs to know of c = a b.
 
     Args:
         a, b, c: (M, K), (K, N) and (M, N); c with its columns side by side.
@@ -75,7 +75,7 @@ def job(
     return Job(
         (a.data_ptr(), first.data_ptr(), rest.data_ptr(), c.data_ptr(), *added, *summed,
          *a.stride(), of_first[0], of_rest[0], of_first[1], c.stride(0)),
-        (M, N, K, many, clusters, 0), -(-M // _SIDE) * -(-N // _SIDE), clusters,
+        (M, N, K, many, clusters), -(-M // _SIDE) * -(-N // _SIDE), clusters,
     )  # fmt: skip
 
 

@@ -189,14 +189,6 @@ struct Scan {
     return most;
   }
 
-  /** The time at which a step is. */
-  __device__ int time(int step) const { return reverse ? steps - 1 - step : step; }
-
-  /** How many steps, or packed rows, lie before a time in every sequence; how far apart they are.
-   */
-  __device__ long long before(int t) const { return PACKED ? given.offsets[t] : t; }
-  __device__ static long long apart(const Sequence& of) { return PACKED ? of.row : of.step; }
-
   /** What a step needs of a sequence, once it has been asked for. */
   __device__ unsigned& asked(int step, int which, int i) const {
     return shared.ahead[step % AHEAD][which][i * THREADS + thread];

@@ -1,8 +1,7 @@
 // A block's part of the weight, and its product with what enters: with tensor cores, or in float32.
 //
 // A warp has a slice of each block's part of K, and leaves its sums in shared memory. The parts lie
-// in the order in which they come: the block's own first, then that of the block before it, and so
-// on.
+// in the order of the blocks from this one on: its own is the first.
 
 /** Of so many steps some lie in shared memory, far: as evenly among the others as can be. */
 template <int STEPS, int FAR>
