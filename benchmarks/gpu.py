@@ -15,7 +15,7 @@ which has none; of a forward pass, without gradients, the bar is in microseconds
 `--write` keeps the table, with the card's name, in benchmarks/results/gpu.csv, and draws it,
 docs/gpu.svg. Exits with 1 where elman is below its bar, with 2 on a red gate or without a GPU.
 `--dry` runs all of it at tiny sizes on the CPU, the kernels in Triton's interpreter, and its times
-say nothing.
+say nothing. `--flashrnn` has FlashRNN (`flash_rnn.py`) run in the two rows that are its case too.
 """
 
 import argparse
@@ -26,11 +26,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from importlib import metadata
+from importlib import metadata, util
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
+import flash_rnn
 import torch
 from gpu_chart import picture
 from torch import Tensor, nn
@@ -53,7 +54,7 @@ class Entry(NamedTuple):
 
     bar: the ratio wanted; of a forward pass the most microseconds a step.
     what: "train", "double backward" or "forward".
-    others: the backends that elman is held to as well.
+    others: the backends that elman is held to as well, and "flashrnn".
     """
 
     case: Case
@@ -155,7 +156,7 @@ class Work:
 
 
 def contestants(entry: Entry, device: str, L: int) -> dict[str, Callable[[], dict[str, Tensor]]]:
-    """torch.nn.RNN, elman.RNN, and elman.RNN on each of the other backends."""
+    """torch.nn.RNN, elman.RNN, and elman.RNN on each of the other backends, or FlashRNN."""
     torchs = Work(entry, nn.RNN, entry.dtype, device, L)
 
     def torch_itself() -> dict[str, Tensor]:
@@ -165,6 +166,9 @@ def contestants(entry: Entry, device: str, L: int) -> dict[str, Callable[[], dic
     calls = {"torch": torch_itself}
     calls["elman"] = Work(entry, elman.RNN, entry.dtype, device, L)
     for backend in entry.others:
+        if backend == "flashrnn":
+            calls[backend] = Work(entry, flash_rnn.FlashRNN, entry.dtype, device, L)
+            continue
         work = Work(entry, elman.RNN, entry.dtype, device, L)
 
         def ours(work: Work = work, backend: str = backend) -> dict[str, Tensor]:
@@ -194,7 +198,7 @@ def hold(entry: Entry, device: str) -> dict[str, float]:
         results, again = call(), call()
         for part, ours in results.items():
             true = truth[part]
-            if name != "aten" and not torch.equal(ours, again[part]):
+            if name != "flashrnn" and not torch.equal(ours, again[part]):
                 raise RedGateError(f"{case.name}: the {part} of {name} is another the second time")
             error, rival = _distance(ours, true), _distance(torchs[part], true)
             allowed = 2 * rival + _few(entry, L, true, part)
@@ -354,12 +358,20 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=7.0, help="no further case after (7)")
     parser.add_argument("--rounds", type=int, default=5, help="samples of each (5)")
     parser.add_argument("--write", action="store_true", help=f"keep the table in {RESULTS.name}")
+    parser.add_argument("--flashrnn", action="store_true", help="FlashRNN too, if installed")
     parser.add_argument("--dry", action="store_true", help="tiny, on the CPU, interpreted")
     asked = parser.parse_args()
     entries = [*TABLE, *GRID]
+    if util.find_spec("triton") is None:
+        sys.exit(_says("this wants Triton, also in a dry run: pip install 'elman[triton]'"))
+    if asked.flashrnn and flash_rnn.problem() is not None:
+        sys.exit(_says(f"--flashrnn: {flash_rnn.problem()}"))
+    if asked.flashrnn:
+        others = (*TABLE[0].others, "flashrnn")
+        entries[:2] = [entry._replace(others=others) for entry in entries[:2]]
     if asked.dry:
         os.environ["TRITON_INTERPRET"] = "1"  # before the kernels are imported
-        entries = [*map(tiny, [*TABLE, *GRID[:2]])]
+        entries = [*map(tiny, entries[: len(TABLE) + 2])]
     elif not torch.cuda.is_available():
         sys.exit(_says("this measures on an NVIDIA GPU, and torch finds none; --dry needs none"))
     for name in asked.only or ():

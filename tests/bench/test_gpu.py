@@ -82,6 +82,29 @@ def test_another_number_the_second_time_is_red(script, monkeypatch):
         script.hold(entry, "cpu")
 
 
+@pytest.mark.parametrize(
+    ("options", "missing", "said"),
+    [
+        (["--dry"], "triton", "this wants Triton, also in a dry run: pip install 'elman[triton]'"),
+        (["--flashrnn", "--dry"], "flashrnn", "--flashrnn: flashrnn is not installed: pip install"),
+    ],
+    ids=["Triton", "FlashRNN"],
+)
+def test_what_is_not_installed_is_said(script, monkeypatch, capsys, options, missing, said):
+    monkeypatch.setattr(script.util, "find_spec", lambda name: None if name == missing else name)
+    monkeypatch.setattr(sys, "argv", ["gpu.py", *options])
+    with pytest.raises(SystemExit) as left:
+        script.main()
+    assert left.value.code == 2
+    assert capsys.readouterr().err.startswith(f"error: {said}")
+
+
+def test_flashrnn_has_torchs_numbers(script):
+    pytest.importorskip("flashrnn")
+    entry = script.tiny(script.TABLE[0])._replace(others=("flashrnn",))
+    assert 0 <= script.hold(entry, "cpu")["flashrnn"] <= 1
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_without_a_gpu_it_says_so():
     ran = subprocess.run(

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from elman.ops import cpu, operators, reference
 from elman.ops.activations import Nonlinearity
-from elman.ops.doors import scan, traced, transformed
+from elman.ops.doors import AUTOCAST_FROM, scan, traced, transformed
 from elman.ops.gates import Gates
 from elman.ops.layout import ended
 from elman.ops.norm import Norm
@@ -53,14 +53,21 @@ def in_one_piece(tensors: Sequence[Tensor]) -> bool:
 
 
 def on_one_gpu(tensors: Sequence[Tensor], H: int) -> bool:
-    """Whether the GPU kernel's own layer of H units serves, likewise."""
-    x = tensors[0]
-    if not x.is_cuda or torch.is_autocast_enabled("cuda") or transformed() or traced():
+    """Whether the GPU kernel's own layer of H units serves, under autocast in the dtype of that."""
+    return tensors[0].is_cuda and alike(tensors, H)
+
+
+def alike(tensors: Sequence[Tensor], H: int) -> bool:
+    """Whether that layer serves tensors of a device that has its kernel."""
+    if transformed() or traced():
         return False
-    device, dtype = x.device, x.dtype
-    for t in tensors[1:]:
-        if t.device != device or t.dtype != dtype:
+    device, dtype = tensors[0].device, tensors[0].dtype
+    cast = torch.is_autocast_enabled(device.type)
+    for t in tensors:
+        if t.device != device or (t.dtype not in AUTOCAST_FROM if cast else t.dtype != dtype):
             return False
+    if cast:
+        dtype = torch.get_autocast_dtype(device.type)
     return _backend_of(device, dtype, asked_for(), H) == "cuda"
 
 

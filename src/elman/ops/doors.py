@@ -20,7 +20,8 @@ _AUTOCAST = frozenset(
     for name in ("cpu", "cuda", "mps", "xpu", "mtia", "maia", "hpu", "xla")
     if torch.amp.is_autocast_available(name)
 )
-_AUTOCAST_FROM = (torch.float32, torch.float16, torch.bfloat16)  # never float64, as in torch
+#: The dtypes that it turns into its own: never float64, as in torch.
+AUTOCAST_FROM = (torch.float32, torch.float16, torch.bfloat16)
 
 
 def scan(
@@ -86,7 +87,7 @@ def scan(
         return _gated(
             a, weight_hh, h_0, g, q, e, nonlinearity, bound, batch_sizes, reverse, backend
         )
-    with _autocast_done(a, weight_hh, h_0) as (a, weight_hh, h_0):
+    with autocast_done(a, weight_hh, h_0) as (a, weight_hh, h_0):
         check_tensors({"a": a, "weight_hh": weight_hh, "h_0": h_0})
         check_batch_sizes(batch_sizes, a, h_0)
         chosen = _chosen(a, backend)
@@ -110,7 +111,7 @@ def _gated(
     reverse: bool,
     backend: str | None,
 ) -> Tensor:
-    with _autocast_done(a, weight_hh, h_0, g, q, e) as (a, weight_hh, h_0, g, q, e):
+    with autocast_done(a, weight_hh, h_0, g, q, e) as (a, weight_hh, h_0, g, q, e):
         check_tensors({"a": a, "weight_hh": weight_hh, "h_0": h_0, "g": g, "q": q, "e": e})
         check_batch_sizes(batch_sizes, a, h_0)
         if e is None and g is not None:
@@ -159,7 +160,7 @@ def linear_scan(
     >>> linear_scan(x, M, torch.zeros(1, 1), reverse=True).flatten()
     tensor([7., 3., 1.])
     """
-    with _autocast_done(x, weight, s_0, p, q, e) as (x, weight, s_0, p, q, e):
+    with autocast_done(x, weight, s_0, p, q, e) as (x, weight, s_0, p, q, e):
         check_tensors({"x": x, "weight": weight, "s_0": s_0, "p": p, "q": q, "e": e})
         check_batch_sizes(batch_sizes, x, s_0)
         chosen = _chosen(x, backend)
@@ -200,7 +201,7 @@ def autocast(x: Tensor) -> bool:
 
 
 @contextmanager
-def _autocast_done(*tensors: Tensor | None) -> Iterator[tuple[Any, ...]]:
+def autocast_done(*tensors: Tensor | None) -> Iterator[tuple[Any, ...]]:
     """The tensors in autocast's dtype and autocast off, as torch treats its own products."""
     if not isinstance(tensors[0], Tensor) or not autocast(tensors[0]):
         yield tensors
@@ -209,6 +210,6 @@ def _autocast_done(*tensors: Tensor | None) -> Iterator[tuple[Any, ...]]:
     dtype = torch.get_autocast_dtype(device)
     with torch.autocast(device, enabled=False):
         yield tuple(
-            t.to(dtype) if isinstance(t, Tensor) and t.dtype in _AUTOCAST_FROM else t
+            t.to(dtype) if isinstance(t, Tensor) and t.dtype in AUTOCAST_FROM else t
             for t in tensors
         )

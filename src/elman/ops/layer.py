@@ -27,7 +27,7 @@ from elman.ops.composed import (
     to_be_transformed,
 )
 from elman.ops.cuda import layer as cuda_layer
-from elman.ops.doors import autocast, transformed
+from elman.ops.doors import autocast, autocast_done, transformed
 from elman.ops.gated_layer import gated_layer
 from elman.ops.gates import Gates
 from elman.ops.layout import live
@@ -78,7 +78,7 @@ def layer(
     if h_0 is None:
         alone = plain and batch_sizes is None and not torch.compiler.is_compiling()
         if f is not None and alone and on_one_gpu((x, *flat), H=flat[1].shape[0]):
-            return _run(cuda_layer, f, None, bias, x, None, flat)  # which need not read zeros
+            return _on_gpu(f, None, bias, x, None, flat)  # which need not read zeros
         h_0 = x.new_zeros(len(weights), x.shape[1], flat[1].shape[0])
     if f is None or not plain:
         return gated_layer(x, h_0, weights, nonlinearity, batch_sizes, gates, bound, norms)
@@ -87,11 +87,10 @@ def layer(
     if batch_sizes is not None:
         check_batch_sizes(batch_sizes, x, h_0[0])
     tensors = (x, h_0, *flat)
-    kernels = cpu if in_one_piece(tensors) else None
-    if kernels is None and on_one_gpu(tensors, h_0.shape[2]):
-        kernels = cuda_layer
-    if kernels is not None:
-        return _run(kernels, f, batch_sizes, bias, x, h_0, flat)
+    if in_one_piece(tensors):
+        return _run(cpu, f, batch_sizes, bias, x, h_0, flat)
+    if on_one_gpu(tensors, h_0.shape[2]):
+        return _on_gpu(f, batch_sizes, bias, x, h_0, flat)
     check_devices(tensors)
     return composed(Kind(f, bias), x, h_0, weights, (), batch_sizes)
 
@@ -112,7 +111,22 @@ def layer_with_lengths(
         lengths: steps of each row, 0 to L, (N,), int32 on the device of x.
     """
     flat = [tensor for direction in weights for tensor in direction]
-    return _run(cuda_layer, nonlinearity, lengths, len(weights[0]) == 4, x, h_0, flat)
+    return _on_gpu(nonlinearity, lengths, len(weights[0]) == 4, x, h_0, flat)
+
+
+def _on_gpu(
+    nonlinearity: str,
+    batch_sizes: Tensor | None,
+    bias: bool,
+    x: Tensor,
+    h_0: Tensor | None,
+    weights: list[Tensor],
+) -> tuple[Tensor, Tensor]:
+    """As one operator of the GPU's kernel; under autocast of tensors in its dtype."""
+    if not autocast(x):
+        return _run(cuda_layer, nonlinearity, batch_sizes, bias, x, h_0, weights)
+    with autocast_done(x, h_0, *weights) as (x, h_0, *weights):
+        return _run(cuda_layer, nonlinearity, batch_sizes, bias, x, h_0, weights)
 
 
 def _run(

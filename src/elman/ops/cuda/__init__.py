@@ -6,27 +6,14 @@ host meanwhile, sums are float32 and added in a fixed order, and so are states f
 only what enters the product and what is written is rounded to the dtype.
 """
 
-from functools import lru_cache
-
 import torch
 from torch import Tensor
 
 from elman.ops import aten
-from elman.ops.activations import NUMBERS
 from elman.ops.cuda import compiled
-from elman.ops.cuda.compiled import Launch
-from elman.ops.cuda.kinds import (
-    ANYHOW,
-    BACK,
-    BY_COLUMNS,
-    BY_ROWS,
-    FORWARD,
-    GIVEN,
-    LINEAR,
-    Kind,
-    source,
-)
-from elman.ops.cuda.plans import DTYPES, Plan, fits, plan
+from elman.ops.cuda.calls import call_of
+from elman.ops.cuda.kinds import FORWARD, LINEAR
+from elman.ops.cuda.plans import DTYPES, fits
 from elman.ops.on_device import launches, lies
 
 
@@ -154,86 +141,37 @@ def run(
     assert like is not None
     if out is None:
         out = torch.empty_like(like, memory_format=torch.contiguous_format)
-    grouped, packed = weight.dim() == 3, batch_sizes is not None
+    packed = batch_sizes is not None
     N = like.shape[1] if batch_sizes is None else _rows(first, more, last)
-    H, groups = weight.shape[-1], weight.shape[0] if grouped else 1
+    H, groups = weight.shape[-1], weight.shape[0] if weight.dim() == 3 else 0
     carry = mode == FORWARD and (g is not None or e is not None)
     y = torch.empty_like(out) if carry else None
-    if N * H * groups == 0:
+    if N * weight.numel() == 0:
         return out, y
     L, offsets = like.shape[0], 0
     if batch_sizes is not None:
         places = lies(batch_sizes, N, like.device)
         L, offsets, lengths = len(batch_sizes), places.offsets.data_ptr(), places.lengths
-    ends = 0 if lengths is None else lengths.data_ptr()
-    kept = [c if c is None or c.stride(-1) == 1 or H == 1 else c.contiguous()
-            for c in (x, g, q, e, first, more)]  # fmt: skip
-    row, group = (0 if packed else 1), -2 if grouped else -1
-    numbers: list[int] = []
-    for c in (*kept[:4], out, y):
-        if c is None:
-            numbers += _NO_SEQUENCE
-        else:
-            step = 0 if packed else c.stride(0)
-            numbers += c.data_ptr(), step, c.stride(row), c.stride(group) if grouped else 0
-    # whether all of them can be read and written 4 bytes at a time
-    aligned = like.dtype.itemsize == 4 or not (H % 2 or any(n % 2 for n in numbers)
-                                               or any(n % 4 for n in numbers[::4]))  # fmt: skip
-    between, out_of, into = weight.stride() if grouped else (0, *weight.stride())
-    numbers += weight.data_ptr(), between, out_of, into
-    apart = 16 // weight.itemsize
-    weight_lies = BY_COLUMNS if out_of == 1 else ANYHOW
-    if into == 1 and not (H % 4 or numbers[-4] % 16 or between % apart or out_of % apart):
-        weight_lies = BY_ROWS
-    for c in (*kept[4:], last):
-        if c is None:
-            numbers += _NO_STATE
-        else:
-            numbers += c.data_ptr(), c.stride(0), c.stride(group) if grouped else 0
-    ragged = lengths is not None and not packed
-    has = (g is not None and mode != BACK, q is not None, e is not None, carry, packed, ragged)
-    rows, launch = _kernel(
-        like.dtype, like.device, H, N, groups, mode, f, bound, (*has, aligned), weight_lies
-    )
-    tiles = -(-N // rows)
-    backward = -int(reverse) if isinstance(reverse, bool) else reverse
-    telling = 0 if begun is None else begun.data_ptr()
-    given = GIVEN.pack(*numbers, offsets, ends, telling, L, N, tiles, backward)
-    launch(given, tiles * groups)
+    x, g, q, e, first, more = map(_side_by_side, (x, g, q, e, first, more))
+    tensors = x, g, q, e, out, y, weight, first, more, last
+    at = [0 if t is None else t.data_ptr() for t in tensors]
+    by_4 = like.dtype.itemsize == 4 or not any(address % 4 for address in at[:6])
+    call = call_of(
+        mode, f, bound, -int(reverse) if isinstance(reverse, bool) else reverse, like.dtype,
+        like.device, L, N, H, groups,
+        (packed, lengths is not None and not packed, by_4, at[6] % 16 == 0),
+        tuple([None if t is None else t.stride() for t in tensors]),
+    )  # fmt: skip
+    ends, telling = (0 if t is None else t.data_ptr() for t in (lengths, begun))
+    call(*at, offsets, ends, telling)
     return out, y
 
 
-_NO_SEQUENCE, _NO_STATE = (0, 0, 0, 0), (0, 0, 0)
+def _side_by_side(x: Tensor | None) -> Tensor | None:
+    """With the units of a row side by side."""
+    return x if x is None or x.stride(-1) == 1 or x.shape[-1] == 1 else x.contiguous()
 
 
 def _rows(*states: Tensor | None) -> int:
     """How many rows there are, from the states of each."""
     return next(s.shape[0] for s in states if s is not None)
-
-
-@lru_cache(maxsize=4096)
-def _kernel(
-    dtype: torch.dtype,
-    device: torch.device,
-    H: int,
-    N: int,
-    groups: int,
-    mode: int,
-    f: str,
-    bound: float | None,
-    has: tuple[bool, bool, bool, bool, bool, bool, bool],
-    weight_lies: int,
-) -> tuple[int, Launch]:
-    """How many rows a cluster of a kernel has, and what launches it."""
-    cut = plan(H, N, groups, dtype, compiled.at_once(device))
-    assert cut is not None, "select.py asks whether there is one"
-    limit = None if bound is None else float(bound)
-    kind = Kind(DTYPES[dtype], H, mode, NUMBERS[f], limit, *has, weight_lies)
-    return cut.ROWS, _launches_of(kind, cut, device)
-
-
-@lru_cache(maxsize=4096)
-def _launches_of(kind: Kind, cut: Plan, device: torch.device) -> Launch:
-    """What launches a kernel; the same for all N that are cut up alike."""
-    shared = cut.shared(kind.DTYPE == 0, kind.sequences)
-    return compiled.loaded(source(kind, cut), cut.BLOCKS, cut.threads, shared, device)

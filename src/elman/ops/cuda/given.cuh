@@ -17,30 +17,36 @@ constexpr int STRIDE = K + (WIDE ? 4 : 8);  // between rows of what enters
 constexpr int TALL = WIDE ? ROWS : (ROWS + 7) / 8 * 8;
 constexpr int SUMS = UNITS + 4;  // between rows of the parts of sums
 
-// --- what the kernel is given: kinds.py packs the same ------------------------------------------
+// --- what the kernel is given: calls.py packs the same ------------------------------------------
 
-/** A sequence and how far apart its steps, rows and groups are, in numbers; or nothing. */
+/** How far apart the steps, rows and groups of a sequence are, in numbers. */
 struct Sequence {
-  Number* at;
   long long step, row, group;
 };
 
-/** The same of one state for each row. */
+/** And the rows and groups of a state. */
 struct State {
-  Number* at;
   long long row, group;
 };
 
-struct Given {
-  Sequence x, g, q, e, out, y;
-  const Number* weight;
-  long long weight_group, weight_out, weight_in;
-  State first;  // the state that there is before
-  State more;   // what is added to x at each row's first step, or nothing
-  State last;   // where the state after the last step is written, or nothing
+/** Where all is; what there is not is nowhere. */
+struct At {
+  const Number *x, *g, *q, *e;
+  Number *out, *y;
+  const Number *weight, *first, *more;
+  Number* last;
   const long long* offsets;
   const int* lengths;
-  volatile int* begun;       // becomes 1 when the last cluster has begun; or nothing
+  volatile int* begun;
+};
+
+struct Given {
+  At at;
+  Sequence x, g, q, e, out, y;
+  long long weight_group, weight_out, weight_in;
+  State first;               // the state that there is before
+  State more;                // what is added to x at each row's first step
+  State last;                // where the state after the last step is written
   int L, N, tiles, reverse;  // reverse: a bit for each group
 };
 

@@ -1,6 +1,5 @@
 """What the kernel of a scan computes, and its text for that."""
 
-from struct import Struct
 from typing import NamedTuple
 
 from elman.ops.cuda.compiled import Source
@@ -11,9 +10,6 @@ FORWARD, LINEAR, BACK = range(3)
 #: How the weight lies: anyhow; or what goes into a unit side by side, and 16 bytes can be read at a
 #: time; or what comes from one side by side.
 ANYHOW, BY_ROWS, BY_COLUMNS = range(3)
-#: `Given` of given.cuh: six sequences of an address and three strides, the weight likewise, three
-#: states of an address and two strides, offsets, lengths, begun; then L, N, tiles, reverse.
-GIVEN = Struct("40q4i")
 _PARTS = ("numbers.cuh", "functions.cuh", "given.cuh", "weight.cuh", "scan.cuh")
 
 

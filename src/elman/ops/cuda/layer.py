@@ -1,7 +1,7 @@
 """A layer of a network on a GPU, whole, and its gradients: one launch of the scan's kernel each.
 
 Both directions run side by side in it, as two groups. What is left are products of whole sequences
-and sums: torch's own, or for a small layer all of them in one launch (`products.py`).
+and sums: torch's own. A small layer has all of them in one launch (`small.py`).
 """
 
 from collections.abc import Sequence
@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from elman.ops.cuda import beside, run
+from elman.ops.cuda import beside, run, small
 from elman.ops.cuda.kinds import BACK, FORWARD
-from elman.ops.cuda.products import MOST, MOST_ROWS, Rows, job, multiply
 from elman.ops.layout import outer, outer_with_previous
 from elman.ops.on_device import before
 from elman.ops.operators import directions
@@ -32,6 +31,8 @@ def layer(
         batch_sizes: of packed x; of a dense one the lengths of its rows, (N,), int32 on the GPU.
             What lies beyond should be zero, and is so in the output.
     """
+    if batch_sizes is None and small.serves(x, weights, bias):
+        return small.layer(x, h_0, weights, bias, nonlinearity)
     batch_sizes, lengths = _told_apart(x, batch_sizes)
     ways = directions(list(weights), bias)
     D, H = len(ways), ways[0][1].shape[0]
@@ -42,7 +43,7 @@ def layer(
         if steps < len(x):
             first = None if h_0 is None else h_0[0]
             return beside.layer(x, first, list(weights), nonlinearity, h_n[0], steps), h_n
-    a = _from_x_at_once(x, ways) if _small(x, ways, batch_sizes) else _from_x(x, ways)
+    a = _from_x(x, ways)
     output = a if lengths is None else torch.zeros_like(a)
     run(
         FORWARD, _grouped(a, D), _of_h(ways), _of_rows(h_0), f=nonlinearity,
@@ -65,6 +66,10 @@ def layer_backward(
     wanted: tuple[bool, bool, bool],
 ) -> list[Tensor | None]:
     """As `cpu.layer_backward`; None for what is not wanted. As to `batch_sizes` see `layer`."""
+    if batch_sizes is None and small.serves(x, weights, bias):
+        return small.layer_backward(
+            output_bar, h_n_bar, x, h_0, output, weights, bias, nonlinearity, wanted
+        )
     batch_sizes, lengths = _told_apart(x, batch_sizes)
     ways = directions(list(weights), bias)
     D = len(ways)
@@ -77,8 +82,6 @@ def layer_backward(
         reverse=_ways(D) ^ (2**D - 1), more=_of_rows(h_n_bar), last=_of_rows(begun),
         out=_grouped(delta, D),
     )  # fmt: skip
-    if lengths is None and _small(x, ways, batch_sizes):
-        return _gradients_at_once(delta, begun, x, h_0, output, ways, wanted)
     ragged = lengths is not None
     bars = _gradients(delta, begun, x, h_0, output, ways, batch_sizes, ragged, wanted)
     if lengths is not None and bars[1] is not None and h_n_bar is not None:
@@ -151,83 +154,7 @@ def _gradients(
     return bars
 
 
-# --- the products of a small layer, at once ----------------------------------------------------
-
-
-def _small(x: Tensor, ways: list[list[Tensor]], batch_sizes: Tensor | None) -> bool:
-    """Whether the layer is so small that asking for its products takes longer than they do."""
-    H = ways[0][1].shape[0]
-    multiplications = x.numel() * len(ways) * H
-    if x.shape[-1]:
-        multiplications += multiplications // x.shape[-1] * H
-    few = batch_sizes is None and x.shape[0] * x.shape[1] <= MOST_ROWS
-    return few and 0 < multiplications <= MOST
-
-
-def _from_x_at_once(x: Tensor, ways: list[list[Tensor]]) -> Tensor:
-    """As `_from_x`."""
-    H = len(ways[0][0])
-    a = x.new_empty(*x.shape[:-1], len(ways) * H)
-    rows, of_x = a.flatten(0, -2), x.reshape(-1, x.shape[-1])
-    multiply(
-        [
-            job(of_x, weight_ih.mT, _own(rows, d, H), more=tuple(biases))
-            for d, (weight_ih, _, *biases) in enumerate(ways)
-        ],
-        x,
-    )
-    return a
-
-
-def _gradients_at_once(
-    delta: Tensor,
-    begun: Tensor | None,
-    x: Tensor,
-    h_0: Tensor | None,
-    output: Tensor,
-    ways: list[list[Tensor]],
-    wanted: tuple[bool, bool, bool],
-) -> list[Tensor | None]:
-    """As `_gradients`, of a dense sequence."""
-    N, D, H = x.shape[1], len(ways), ways[0][1].shape[0]
-    bars: list[Tensor | None] = [None] * 2
-    rows, states, of_x = delta.flatten(0, -2), output.flatten(0, -2), x.reshape(-1, x.shape[-1])
-    jobs = []
-    if wanted[0]:
-        x_bar = x.new_empty(x.shape)
-        weight_ih = ways[0][0] if D == 1 else Rows(ways[0][0], ways[1][0])
-        jobs.append(job(rows, weight_ih, x_bar.flatten(0, -2)))
-        bars[0] = x_bar
-    if wanted[1] and begun is not None:
-        h_0_bar = torch.empty_like(begun)
-        jobs += [job(begun[d], way[1], h_0_bar[d]) for d, way in enumerate(ways)]
-        bars[1] = h_0_bar
-    for d, way in enumerate(ways):
-        if not wanted[2]:
-            bars += [None] * len(way)
-            continue
-        own = [torch.empty_like(weight, memory_format=torch.contiguous_format) for weight in way]
-        h, of_delta = _own(states, d, H), _own(rows, d, H).mT
-        jobs.append(job(of_delta, of_x, own[0], sums=tuple(own[2:])))
-        past = h[N:] if d == 1 else h[:-N]
-        if h_0 is None:
-            later = of_delta[:, :-N] if d == 1 else of_delta[:, N:]
-            jobs.append(job(later, past, own[1]))
-        else:
-            every = Rows(past, h_0[d]) if d == 1 else Rows(h_0[d], past)
-            jobs.append(job(of_delta, every, own[1]))
-        bars += own
-    if jobs:
-        multiply(jobs, x)
-    return bars
-
-
 # --- the directions ----------------------------------------------------------------------------
-
-
-def _own(x: Tensor, d: int, H: int) -> Tensor:
-    """What is one direction's of rows that both lie in."""
-    return x if x.shape[1] == H else x.narrow(1, d * H, H)
 
 
 def _ways(D: int) -> int:

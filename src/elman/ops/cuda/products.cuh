@@ -17,9 +17,9 @@ struct Job {
   Number* c;
   const Number* more[2];  // (N,) each, added to every row of c, or nothing
   Number* sums[2];        // (M,) each, where the sums of a go, or nothing
+  float* left;            // what the clusters of a tile leave, one after another
+  unsigned* tickets;      // for each tile how many have left theirs; 0 at first
   long long a_m, a_k, b_k[2], b_n, c_m;
-  float* left;         // what the clusters of a tile leave, one after another
-  unsigned* tickets;   // for each tile how many have left theirs; 0 at first
   int M, N, K, first;  // first: rows of b that are of b[0]
   int clusters;        // that share k out
 };

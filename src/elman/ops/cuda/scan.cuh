@@ -28,7 +28,7 @@ struct Walk {
   long long next;  // dense: how far step t is from the first
 
   __device__ Walk(const Given& given, const Sequence& of, bool reverse, int steps, int passed)
-      : offsets(given.offsets),
+      : offsets(given.at.offsets),
         step(reverse ? -of.step : of.step),
         row(of.row),
         t(reverse ? steps - 1 - passed : passed),
@@ -48,9 +48,9 @@ struct Walk {
 // --- numbers of the sequences --------------------------------------------------------------------
 
 /** Where a unit of a row of a group is: at the first step, of a sequence. */
-template <class Of>
-__device__ inline Number* place(const Of& of, int row, int group, int unit) {
-  return of.at ? of.at + row * of.row + group * of.group + unit : nullptr;
+template <class Type, class Of>
+__device__ inline Type* place(Type* at, const Of& of, int row, int group, int unit) {
+  return at ? at + row * of.row + group * of.group + unit : nullptr;
 }
 
 /** Some numbers side by side, of which so many are there. */
@@ -152,15 +152,17 @@ struct Scan {
       const bool is = own.row < ROWS && row < given.N && unit < H;
       own.many = is ? (H - unit < WORD ? H - unit : WORD) : 0;
       own.length = is ? length(row) : 0;
-      own.from[0] = place(given.x, row, group, unit);
-      if constexpr (BEFORE) own.from[G] = place(given.g, row, group, unit);
-      if constexpr (HAS_E) own.from[E] = place(given.e, row, group, unit);
-      if constexpr (HAS_Q) own.from[Q] = place(given.q, row, group, unit);
-      own.out = place(given.out, row, group, unit), own.y = place(given.y, row, group, unit);
+      own.from[0] = place(given.at.x, given.x, row, group, unit);
+      if constexpr (BEFORE) own.from[G] = place(given.at.g, given.g, row, group, unit);
+      if constexpr (HAS_E) own.from[E] = place(given.at.e, given.e, row, group, unit);
+      if constexpr (HAS_Q) own.from[Q] = place(given.at.q, given.q, row, group, unit);
+      own.out = place(given.at.out, given.out, row, group, unit);
+      own.y = place(given.at.y, given.y, row, group, unit);
 #pragma unroll
       for (int j = 0; j < WORD; ++j)
-        own.s[j] =
-            given.first.at && j < own.many ? widened(place(given.first, row, group, unit)[j]) : 0;
+        own.s[j] = given.at.first && j < own.many
+                       ? widened(place(given.at.first, given.first, row, group, unit)[j])
+                       : 0;
     }
     if constexpr (BLOCKS > 1) {
 #pragma unroll
@@ -178,7 +180,9 @@ struct Scan {
     }
   }
 
-  __device__ int length(int row) const { return PACKED || RAGGED ? given.lengths[row] : given.L; }
+  __device__ int length(int row) const {
+    return PACKED || RAGGED ? given.at.lengths[row] : given.L;
+  }
 
   /** The steps of the cluster's longest row. */
   __device__ int longest() const {
@@ -198,18 +202,18 @@ struct Scan {
 
   /** The state before the first step enters it, whole in every block. */
   __device__ void begin() {
-    if (given.begun && blockIdx.x == gridDim.x - 1 && thread == 0) *given.begun = 1;
+    if (given.at.begun && blockIdx.x == gridDim.x - 1 && thread == 0) *given.at.begun = 1;
 #pragma unroll 4
     for (int element = thread; element < ROWS * K; element += THREADS) {
       const int row = first_row + element / K, k = element % K;
       const int unit = part_after(block, k / UNITS) * UNITS + k % UNITS;
       float enters = 0;
-      if (given.first.at && row < given.N && unit < H && steps > 0) {
-        enters = widened(*place(given.first, row, group, unit));
+      if (given.at.first && row < given.N && unit < H && steps > 0) {
+        enters = widened(*place(given.at.first, given.first, row, group, unit));
         if constexpr (HAS_Q) {
           const Walk walk(given, given.q, reverse, steps, 0);
           const bool live = walk.t < length(row);
-          enters *= live ? widened(place(given.q, row, group, unit)[walk.begin()]) : 0;
+          enters *= live ? widened(place(given.at.q, given.q, row, group, unit)[walk.begin()]) : 0;
         }
       }
       shared.entering[0][element / K * STRIDE + k] = rounded(enters);
@@ -280,8 +284,8 @@ struct Scan {
       add_up(shared.sums + own.row * SUMS + own.unit, inner);
       const bool live = to_out.t < own.length;
       const Number* more = nullptr;
-      if (MODE == BACK && given.more.at && live && to_out.t == (reverse ? own.length - 1 : 0))
-        more = place(given.more, first_row + own.row, group, first_unit + own.unit);
+      if (MODE == BACK && given.at.more && live && to_out.t == (reverse ? own.length - 1 : 0))
+        more = place(given.at.more, given.more, first_row + own.row, group, first_unit + own.unit);
 #pragma unroll
       for (int j = 0; j < WORD; ++j) {
         float x = number(x_word, j), next;
@@ -340,11 +344,12 @@ struct Scan {
   // --- after the last
 
   __device__ void end() const {
-    if (given.last.at == nullptr) return;
+    if (given.at.last == nullptr) return;
 #pragma unroll
     for (int i = 0; i < EACH; ++i) {
       const Own& own = owns[i];
-      Number* to = place(given.last, first_row + own.row, group, first_unit + own.unit);
+      Number* to =
+          place(given.at.last, given.last, first_row + own.row, group, first_unit + own.unit);
 #pragma unroll
       for (int j = 0; j < WORD; ++j)
         if (j < own.many) to[j] = rounded(own.s[j]);
