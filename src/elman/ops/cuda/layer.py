@@ -128,18 +128,16 @@ def _gradients(
     """
     D, H = len(ways), ways[0][1].shape[0]
     bars: list[Tensor | None] = [None] * (2 + sum(map(len, ways)))
-    rows = delta.flatten(0, -2)
     if wanted[0]:
-        weight_ih = ways[0][0] if D == 1 else torch.cat([way[0] for way in ways])
-        bars[0] = (rows @ weight_ih).view(x.shape)
+        bars[0] = delta @ (ways[0][0] if D == 1 else torch.cat([way[0] for way in ways]))
     if wanted[1] and begun is not None:
         bars[1] = begun @ (_of_h(ways) if D == 2 else ways[0][1][None])
     if not wanted[2]:
         return bars
-    of_ih = (rows.mT @ x.reshape(-1, x.shape[-1])).split(H)
-    of_biases = rows.sum(0).expand(2, -1).clone().split(H, 1) if len(ways[0]) == 4 else ()
+    rows, of_x = delta.flatten(0, -2), x.reshape(-1, x.shape[-1])
+    of_ih, sums = rows.mT @ of_x, rows.sum(0) if len(ways[0]) == 4 else None
     for d, (_, weight_hh, *_biases) in enumerate(ways):
-        own, h = (t.narrow(-1, d * H, H) for t in (delta, output))
+        own, h = (t if D == 1 else t.narrow(-1, d * H, H) for t in (delta, output))
         if h_0 is None or batch_sizes is None:
             initial = None if h_0 is None or ragged else h_0[d]
             of_hh = outer_with_previous(own, h, initial, weight_hh, None, d == 1)
@@ -148,9 +146,9 @@ def _gradients(
         else:
             index = before(batch_sizes, h_0.shape[1], x.device, d == 1)
             of_hh = outer(own, torch.cat([h, h_0[d]]).index_select(0, index), weight_hh)
-        each = len(ways[0])
-        of_way = of_ih[d], of_hh, *(of_biases[d].unbind() if of_biases else ())
-        bars[2 + each * d : 2 + each * (d + 1)] = of_way
+        each, ours = len(ways[0]), slice(d * H, (d + 1) * H)
+        of_biases = () if sums is None else (sums[ours], sums[ours].clone())
+        bars[2 + each * d : 2 + each * (d + 1)] = of_ih[ours], of_hh, *of_biases
     return bars
 
 
