@@ -4,6 +4,7 @@ Roundings, for tolerances.py, are those of test_agreement.py. Gradients of a lay
 its rows of products of what carries as much: 4 L roundings, of numbers around the largest of them.
 """
 
+import re
 from importlib import import_module
 
 import pytest
@@ -303,6 +304,40 @@ def test_the_layer_as_a_user_calls_it_is_the_loops(monkeypatch):
     assert torch.allclose(h_n, last, atol=1e-6)
 
 
+# --- bad input -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("which", "of", "said"),
+    [
+        (0, (5, 2), "weight_ih should be (5, 3), got (5, 2)"),
+        (1, (5, 4), "weight_hh should be (5, 5), got (5, 4)"),
+        (2, (4,), "bias_ih should be (5), got (4)"),
+        (3, (5, 1), "bias_hh should be (5), got (5, 1)"),
+        (4, (1, 3, 5), "h_0 should be (1, 2, 5), got (1, 3, 5)"),
+        (4, (2, 2, 5), "h_0 should be (1, 2, 5), got (2, 2, 5)"),
+    ],
+    ids=["weight_ih", "weight_hh", "bias_ih", "bias_hh", "h_0: N", "h_0: D"],
+)
+@pytest.mark.parametrize("most", [0, 2**30], ids=["torch's products", "at once"])
+def test_a_shape_that_does_not_fit_is_said_before_anything_is_read(
+    monkeypatch, which, of, said, most
+):
+    monkeypatch.setattr(small, "MOST", most)
+    tensors = [*(w.float() for w in weights_of(1, 3, 5)), torch.randn(1, 2, 5)]
+    tensors[which] = torch.randn(*of)
+    *weights, h_0 = tensors
+    with pytest.raises(RuntimeError, match=re.escape(f"elman: {said}")):
+        whole.layer(torch.randn(4, 2, 3), h_0, weights, True, "tanh", None)
+
+
+def test_a_weight_without_its_numbers_is_said():
+    weights = [w.float() for w in weights_of(1, 3, 5)]
+    weights[1].untyped_storage().resize_(0)
+    with pytest.raises(RuntimeError, match="weight_hh has no numbers: its storage was taken away"):
+        whole.layer(torch.randn(4, 2, 3), None, weights, True, "tanh", None)
+
+
 # --- under autocast ------------------------------------------------------------------------------
 
 
@@ -340,5 +375,7 @@ def test_under_autocast_it_is_the_layer_in_that_dtype(monkeypatch, dtype):
 def test_float64_is_not_cast_by_autocast():
     x, weights = torch.randn(2, 3, 4).double(), [w.double() for w in weights_of(1, 4, 5)]
     with torch.autocast("cpu", bf16), use_backend("cuda"):
-        assert composed.alike([x.float(), *(w.float() for w in weights)], 5)
-        assert not composed.alike([x, *weights], 5)
+        single = [x.float(), *(w.float() for w in weights)]
+        assert composed.alike(single, 5, may_cast=True)
+        assert not composed.alike(single, 5, may_cast=False)  # an operator of a graph does not
+        assert not composed.alike([x, *weights], 5, may_cast=True)

@@ -19,7 +19,7 @@ def serves(rnn: "RNN", x: Tensor, hx: Tensor | None) -> bool:
     if not isinstance(rnn.nonlinearity, str) or torch.compiler.is_compiling():
         return False
     tensors = (x, *rnn.parameters()) if hx is None else (x, hx, *rnn.parameters())
-    return on_one_gpu(tensors, rnn.hidden_size)
+    return on_one_gpu(tensors, rnn.hidden_size, may_cast=True)
 
 
 def forward(rnn: "RNN", x: Tensor, hx: Tensor | None, lengths: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,7 @@
 """What the ops ask of their arguments, and the words for what does not fit."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import torch
@@ -45,6 +45,33 @@ def check_tensors(tensors: Mapping[str, Tensor | None]) -> None:
             raise ValueError(
                 f"{name} should have the shape of {x_name}, {shape(x)}, got {shape(factor)}"
             )
+
+
+def check_layer(x: Tensor, h_0: Tensor | None, weights: Sequence[Tensor], bias: bool) -> None:
+    """Shapes of what a layer is given, in the words of the kernels for the CPU, for a GPU's.
+
+    Those read and write by address, so that nothing else would be told of a mistake.
+    """
+    each, H_in = (4 if bias else 2), x.shape[-1]
+    D, H = len(weights) // each, weights[1].shape[0]
+    shapes = (H, H_in), (H, H), (H,), (H,)
+    for k, weight in enumerate(weights):
+        if weight.shape != shapes[k % each]:
+            raise RuntimeError(_not_so(_NAMES[k % each], shapes[k % each], weight))
+        if weight.data_ptr() == 0 and weight.numel() > 0:
+            name = _NAMES[k % each]
+            raise RuntimeError(f"elman: {name} has no numbers: its storage was taken away")
+    if h_0 is not None:
+        expected = D, x.shape[1] if x.dim() == 3 else h_0.shape[1], H
+        if h_0.shape != expected:
+            raise RuntimeError(_not_so("h_0", expected, h_0))
+
+
+_NAMES = "weight_ih", "weight_hh", "bias_ih", "bias_hh"
+
+
+def _not_so(name: str, expected: tuple[int, ...], got: Tensor) -> str:
+    return f"elman: {name} should be ({commas(expected)}), got {shape(got)}"
 
 
 def check_nonlinearity(nonlinearity: object, bound: object) -> None:
@@ -101,6 +128,6 @@ def shape(x: Tensor) -> str:
     return f"({commas(x.shape)})"
 
 
-def commas(sizes: torch.Size) -> str:
+def commas(sizes: Sequence[int]) -> str:
     """2, 3 without the brackets."""
     return ", ".join(map(str, sizes))

@@ -52,17 +52,21 @@ def in_one_piece(tensors: Sequence[Tensor]) -> bool:
     return select(x.device, x.dtype).backend == "cpu"
 
 
-def on_one_gpu(tensors: Sequence[Tensor], H: int) -> bool:
-    """Whether the GPU kernel's own layer of H units serves, under autocast in the dtype of that."""
-    return tensors[0].is_cuda and alike(tensors, H)
+def on_one_gpu(tensors: Sequence[Tensor], H: int, may_cast: bool = False) -> bool:
+    """Whether the GPU kernel's own layer of H units serves, likewise.
+
+    Args:
+        may_cast: whether under autocast they will be turned into the dtype of that.
+    """
+    return tensors[0].is_cuda and alike(tensors, H, may_cast)
 
 
-def alike(tensors: Sequence[Tensor], H: int) -> bool:
+def alike(tensors: Sequence[Tensor], H: int, may_cast: bool) -> bool:
     """Whether that layer serves tensors of a device that has its kernel."""
-    if transformed() or traced():
-        return False
     device, dtype = tensors[0].device, tensors[0].dtype
     cast = torch.is_autocast_enabled(device.type)
+    if (cast and not may_cast) or transformed() or traced():
+        return False
     for t in tensors:
         if t.device != device or (t.dtype not in AUTOCAST_FROM if cast else t.dtype != dtype):
             return False

@@ -77,7 +77,7 @@ def layer(
     bias = len(weights[0]) == 4
     if h_0 is None:
         alone = plain and batch_sizes is None and not torch.compiler.is_compiling()
-        if f is not None and alone and on_one_gpu((x, *flat), H=flat[1].shape[0]):
+        if f is not None and alone and on_one_gpu((x, *flat), flat[1].shape[0], may_cast=True):
             return _on_gpu(f, None, bias, x, None, flat)  # which need not read zeros
         h_0 = x.new_zeros(len(weights), x.shape[1], flat[1].shape[0])
     if f is None or not plain:
@@ -89,7 +89,7 @@ def layer(
     tensors = (x, h_0, *flat)
     if in_one_piece(tensors):
         return _run(cpu, f, batch_sizes, bias, x, h_0, flat)
-    if on_one_gpu(tensors, h_0.shape[2]):
+    if on_one_gpu(tensors, h_0.shape[2], may_cast=True):
         return _on_gpu(f, batch_sizes, bias, x, h_0, flat)
     check_devices(tensors)
     return composed(Kind(f, bias), x, h_0, weights, (), batch_sizes)

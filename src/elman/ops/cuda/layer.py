@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from elman.ops.check import check_layer
 from elman.ops.cuda import beside, run, small
 from elman.ops.cuda.kinds import BACK, FORWARD
 from elman.ops.layout import outer, outer_with_previous
@@ -30,7 +31,11 @@ def layer(
     Args:
         batch_sizes: of packed x; of a dense one the lengths of its rows, (N,), int32 on the GPU.
             What lies beyond should be zero, and is so in the output.
+
+    Raises:
+        RuntimeError: a shape does not fit.
     """
+    check_layer(x, h_0, weights, bias)
     if batch_sizes is None and small.serves(x, weights, bias):
         return small.layer(x, h_0, weights, bias, nonlinearity)
     batch_sizes, lengths = _told_apart(x, batch_sizes)
