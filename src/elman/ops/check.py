@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -110,7 +109,7 @@ def check_batch_sizes(batch_sizes: Tensor | None, x: Tensor, initial: Tensor) ->
     if torch.compiler.is_compiling():
         return  # its values are not there to be read; the operators check them when they run
     sizes = batch_sizes.tolist()
-    if any(later > earlier for earlier, later in pairwise(sizes)):
+    if sizes != sorted(sizes, reverse=True):
         raise ValueError("batch_sizes should never increase: sort the rows, the longest first")
     if sizes and (sizes[-1] < 0 or sizes[0] > initial.shape[0]):
         raise ValueError(
