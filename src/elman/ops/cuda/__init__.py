@@ -155,15 +155,17 @@ def run(
     x, g, q, e, first, more = map(_side_by_side, (x, g, q, e, first, more))
     tensors = x, g, q, e, out, y, weight, first, more, last
     at = [0 if t is None else t.data_ptr() for t in tensors]
+    between = weight.stride(0) if groups else 0
+    by_16 = not (at[6] % 16 or between * weight.itemsize % 16)
     by_4 = like.dtype.itemsize == 4 or not any(address % 4 for address in at[:6])
     call = call_of(
         mode, f, bound, -int(reverse) if isinstance(reverse, bool) else reverse, like.dtype,
         like.device, L, N, H, groups,
-        (packed, lengths is not None and not packed, by_4, at[6] % 16 == 0),
+        (packed, lengths is not None and not packed, by_4, by_16),
         tuple([None if t is None else t.stride() for t in tensors]),
     )  # fmt: skip
     ends, telling = (0 if t is None else t.data_ptr() for t in (lengths, begun))
-    call(*at, offsets, ends, telling)
+    call(*at, offsets, ends, telling, between)
     return out, y
 
 

@@ -16,10 +16,10 @@ from elman.ops.cuda.kinds import ANYHOW, BACK, BY_COLUMNS, BY_ROWS, Kind, source
 from elman.ops.cuda.plans import DTYPES, Plan, plan
 
 #: `At` of given.cuh.
-_AT = Struct("13q")
-#: `Given` after that: six sequences of three strides, the weight's, three states of two strides;
+_AT = Struct("14q")
+#: `Given` after that: six sequences of three strides, the weight and three states of two strides;
 #: then L, N, tiles, reverse.
-_REST = Struct("27q4i")
+_REST = Struct("26q4i")
 
 
 class Call(NamedTuple):
@@ -37,7 +37,8 @@ class Call(NamedTuple):
 
         Args:
             addresses: of x, g, q, e, out, y, the weight, first, more, last, offsets, lengths and
-                begun, each as of `run`; 0 where there is none.
+                begun, each as of `run`, 0 where there is none; and how many numbers lie between
+                the weights of one group and the next.
         """
         self.launch(_AT.pack(*addresses) + self.rest, self.clusters)
 
@@ -63,7 +64,7 @@ def call_of(
         reverse: a bit for each group.
         groups: 0 without any, where tensors have no dimension for them.
         lies: whether the sequences are packed; whether the rows of dense ones have lengths; whether
-            all of them begin where 4 bytes can be read at a time, and the weight where 16.
+            all of them begin where 4 bytes can be read at a time, and every weight where 16.
         strides: of x, g, q, e, out, y, the weight, first, more and last; or None.
     """
     packed, ragged, by_4, by_16 = lies
@@ -74,12 +75,12 @@ def call_of(
         step = 0 if of is None or packed else of[0]
         numbers += (0, 0, 0) if of is None else (step, of[not packed], of[-2] if groups else 0)
     aligned = dtype.itemsize == 4 or (by_4 and not (H % 2 or any(n % 2 for n in numbers)))
-    between, out_of, into = weight if groups else (0, *weight)
+    out_of, into = weight[-2:]
     apart = 16 // dtype.itemsize
     weight_lies = BY_COLUMNS if out_of == 1 else ANYHOW
-    if into == 1 and by_16 and not (H % 4 or between % apart or out_of % apart):
+    if into == 1 and by_16 and not (H % 4 or out_of % apart):
         weight_lies = BY_ROWS
-    numbers += between, out_of, into
+    numbers += out_of, into
     for of in states:
         numbers += (0, 0) if of is None else (of[0], of[1] if groups else 0)
     has = (g is not None and mode != BACK, q is not None, e is not None, y is not None)

@@ -38,12 +38,13 @@ struct At {
   const long long* offsets;
   const int* lengths;
   volatile int* begun;
+  long long between;  // the weights of one group and the next, in numbers
 };
 
 struct Given {
   At at;
   Sequence x, g, q, e, out, y;
-  long long weight_group, weight_out, weight_in;
+  long long weight_out, weight_in;
   State first;               // the state that there is before
   State more;                // what is added to x at each row's first step
   State last;                // where the state after the last step is written

@@ -50,7 +50,7 @@ def layer(
     x: Tensor, h_0: Tensor | None, weights: Sequence[Tensor], bias: bool, nonlinearity: str
 ) -> tuple[Tensor, Tensor]:
     """As `elman.ops.cuda.layer.layer`."""
-    x, weights = x.contiguous(), [w.contiguous() for w in weights]
+    x, weights = x.contiguous(), [_by_16(w) for w in weights]
     h_0 = None if h_0 is None else h_0.contiguous()
     sizes = _sizes(x, h_0, weights, bias, nonlinearity)
     products, scan = _forward(sizes)
@@ -61,8 +61,8 @@ def layer(
     for d, (weight_ih, _, *biases) in enumerate(_ways(weights, D)):
         addresses.append((of_x, weight_ih, weight_ih, a + own * d, *(biases or _NONE), *_NONE))
     products(addresses, x)
-    weight_hh, first = _of_h(weights, D), 0 if h_0 is None else h_0.data_ptr()
-    scan(a, 0, 0, 0, a, 0, weight_hh.data_ptr(), first, 0, h_n.data_ptr(), 0, 0, 0)
+    (of_h, between), first = _of_h(weights, D), 0 if h_0 is None else h_0.data_ptr()
+    scan(a, 0, 0, 0, a, 0, of_h, first, 0, h_n.data_ptr(), 0, 0, 0, between)
     return output, h_n
 
 
@@ -78,19 +78,19 @@ def layer_backward(
     wanted: tuple[bool, bool, bool],
 ) -> list[Tensor | None]:
     """As `elman.ops.cuda.layer.layer_backward`."""
-    x, weights = x.contiguous(), [w.contiguous() for w in weights]
+    x, weights = x.contiguous(), [_by_16(w) for w in weights]
     h_0 = None if h_0 is None else h_0.contiguous()
     h_n_bar = None if h_n_bar is None else h_n_bar.contiguous()
     output, output_bar = _by_16(output), None if output_bar is None else _by_16(output_bar)
     sizes = _sizes(x, h_0, weights, bias, nonlinearity)
     products, scan = _backward(sizes, wanted, output_bar is not None, h_n_bar is not None)
     delta, begun = torch.empty_like(output), None if h_0 is None else torch.empty_like(h_0)
-    weight_hh = _of_h(weights, sizes.D)
-    given = output_bar, output, delta, weight_hh, h_n_bar, begun, x, h_0
-    arrived, h, inside, of_h, more, first, of_x, initial = (
+    given = output_bar, output, delta, h_n_bar, begun, x, h_0
+    arrived, h, inside, more, first, of_x, initial = (
         0 if t is None else t.data_ptr() for t in given
     )
-    scan(arrived, h, 0, 0, inside, 0, of_h, 0, more, first, 0, 0, 0)
+    of_h, between = _of_h(weights, sizes.D)
+    scan(arrived, h, 0, 0, inside, 0, of_h, 0, more, first, 0, 0, 0, between)
 
     own = sizes.H * x.itemsize  # bytes from one direction to the next, from a step, of a state
     step, state = sizes.N * sizes.D * own, sizes.N * own
@@ -138,11 +138,11 @@ def _forward(sizes: Sizes) -> tuple[Products, Call]:
     """What comes from x, a product for each direction; and the scan, in the same place."""
     rows, H_in, H, D = sizes.L * sizes.N, sizes.H_in, sizes.H, sizes.D
     from_x = Product(rows, H_in, H, (H_in, 1), (1, 1, H_in), D * H, H_in)
-    sequence, state, (weight, _) = _strides(sizes)
+    sequence, state = _strides(sizes)
     first = state if sizes.initial else None
     scan = _scan(
         sizes, FORWARD, 2 * (D - 1),
-        (sequence, None, None, None, sequence, None, weight, first, None, state),
+        (sequence, None, None, None, sequence, None, (H, 1), first, None, state),
     )  # fmt: skip
     return Products([from_x] * D, sizes.dtype, sizes.device), scan
 
@@ -171,11 +171,11 @@ def _backward(
             products.append(Product(H, rows, H, delta, (H, h, 1), H, N))
         else:
             products.append(Product(H, rows, H, delta, (h, H, 1), H, rows - N))
-    sequence, state, (_, weight) = _strides(sizes)
+    sequence, state = _strides(sizes)
     first, arrived = state if sizes.initial else None, sequence if of_output else None
     scan = _scan(
         sizes, BACK, 1,
-        (arrived, sequence, None, None, sequence, None, weight, None, state if of_h_n else None,
+        (arrived, sequence, None, None, sequence, None, (1, H), None, state if of_h_n else None,
          first),
     )  # fmt: skip
     return Products(products, sizes.dtype, sizes.device) if products else None, scan
@@ -190,14 +190,12 @@ def _scan(
     )  # fmt: skip
 
 
-def _strides(
-    sizes: Sizes,
-) -> tuple[tuple[int, ...], tuple[int, ...], tuple[tuple[int, ...], tuple[int, ...]]]:
-    """Of sequences, of states, of the weight of h and its transpose; two directions are groups."""
+def _strides(sizes: Sizes) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Of sequences and of states; two directions are groups."""
     N, H = sizes.N, sizes.H
     if sizes.D == 1:
-        return (N * H, H, 1), (H, 1), ((H, 1), (1, H))
-    return (N * 2 * H, 2 * H, H, 1), (H, N * H, 1), ((H * H, H, 1), (H * H, 1, H))
+        return (N * H, H, 1), (H, 1)
+    return (N * 2 * H, 2 * H, H, 1), (H, N * H, 1)
 
 
 # --- where things lie --------------------------------------------------------------------------
@@ -212,11 +210,10 @@ def _ways(weights: Sequence[Tensor], D: int) -> list[list[int]]:
     return [at[k : k + each] for k in range(0, len(at), each)]
 
 
-def _of_h(weights: Sequence[Tensor], D: int) -> Tensor:
-    """The weights of h, one after another."""
-    if D == 1:
-        return _by_16(weights[1])
-    return torch.stack([weights[1], weights[1 + len(weights) // D]])
+def _of_h(weights: Sequence[Tensor], D: int) -> tuple[int, int]:
+    """The address of the first weight of h, and how many numbers from there the second lies."""
+    first, *second = (w.data_ptr() for w in weights[1 :: len(weights) // D])
+    return first, (second[0] - first) // weights[1].itemsize if second else 0
 
 
 def _by_16(x: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ struct Weights {
   long long out, in;
 
   __device__ Weights(const Given& given, int group)
-      : at(given.at.weight + group * given.weight_group),
+      : at(given.at.weight + group * given.at.between),
         out(LIES == BY_COLUMNS ? 1 : given.weight_out),
         in(LIES == BY_ROWS ? 1 : given.weight_in) {}
 
