@@ -4,8 +4,7 @@ All that a GPU runs is here but what only it has a word for. Whoever reads what 
 where another still reads, or waits for ever, is found out: who is next is drawn by lot. A kernel
 takes a second to compile, so each case has a reason to be there.
 
-Roundings, for tolerances.py, are those of test_agreement.py. Gradients of a layer are sums over
-its rows of products of what carries as much: 4 L roundings, of numbers around the largest of them.
+Roundings, for tolerances.py, are those of test_agreement.py.
 """
 
 import pytest

@@ -78,7 +78,7 @@ def layer(
     if h_0 is None:
         alone = plain and batch_sizes is None and not torch.compiler.is_compiling()
         if f is not None and alone and on_one_gpu((x, *flat), flat[1].shape[0], may_cast=True):
-            return _on_gpu(f, None, bias, x, None, flat)  # which need not read zeros
+            return _run(cuda_layer, f, None, bias, x, None, flat)  # which need not read zeros
         h_0 = x.new_zeros(len(weights), x.shape[1], flat[1].shape[0])
     if f is None or not plain:
         return gated_layer(x, h_0, weights, nonlinearity, batch_sizes, gates, bound, norms)
@@ -87,10 +87,11 @@ def layer(
     if batch_sizes is not None:
         check_batch_sizes(batch_sizes, x, h_0[0])
     tensors = (x, h_0, *flat)
-    if in_one_piece(tensors):
-        return _run(cpu, f, batch_sizes, bias, x, h_0, flat)
-    if on_one_gpu(tensors, h_0.shape[2], may_cast=True):
-        return _on_gpu(f, batch_sizes, bias, x, h_0, flat)
+    kernels = cpu if in_one_piece(tensors) else None
+    if kernels is None and on_one_gpu(tensors, h_0.shape[2], may_cast=True):
+        kernels = cuda_layer
+    if kernels is not None:
+        return _run(kernels, f, batch_sizes, bias, x, h_0, flat)
     check_devices(tensors)
     return composed(Kind(f, bias), x, h_0, weights, (), batch_sizes)
 
@@ -111,22 +112,7 @@ def layer_with_lengths(
         lengths: steps of each row, 0 to L, (N,), int32 on the device of x.
     """
     flat = [tensor for direction in weights for tensor in direction]
-    return _on_gpu(nonlinearity, lengths, len(weights[0]) == 4, x, h_0, flat)
-
-
-def _on_gpu(
-    nonlinearity: str,
-    batch_sizes: Tensor | None,
-    bias: bool,
-    x: Tensor,
-    h_0: Tensor | None,
-    weights: list[Tensor],
-) -> tuple[Tensor, Tensor]:
-    """As one operator of the GPU's kernel; under autocast of tensors in its dtype."""
-    if not autocast(x):
-        return _run(cuda_layer, nonlinearity, batch_sizes, bias, x, h_0, weights)
-    with autocast_done(x, h_0, *weights) as (x, h_0, *weights):
-        return _run(cuda_layer, nonlinearity, batch_sizes, bias, x, h_0, weights)
+    return _run(cuda_layer, nonlinearity, lengths, len(weights[0]) == 4, x, h_0, flat)
 
 
 def _run(
@@ -139,6 +125,9 @@ def _run(
     weights: list[Tensor],
 ) -> tuple[Tensor, Tensor]:
     """As one operator, by the module that has it and its gradients."""
+    if kernels is cuda_layer and autocast(x):  # the other is not asked for then
+        with autocast_done(x, h_0, *weights) as (x, h_0, *weights):
+            return _run(kernels, nonlinearity, batch_sizes, bias, x, h_0, weights)
     if torch.is_grad_enabled() and any(
         t is not None and t.requires_grad for t in (x, h_0, *weights)
     ):

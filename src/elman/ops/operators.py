@@ -13,11 +13,15 @@ registered operator has no forward mode and does not work under torch.func, so e
 the torch.autograd.Functions instead.
 """
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor
 
 from elman.ops import cpu
 from elman.ops.activations import NUMBERS
+
+Of = TypeVar("Of")
 
 #: The nonlinearities by the number an operator is told.
 NAMES = {number: name for name, number in NUMBERS.items()}
@@ -51,8 +55,8 @@ for _name, _schema in _SCHEMAS.items():
     torch.library.define(f"elman::{_name}", _schema, tags=(torch.Tag.pt2_compliant_tag,))
 
 
-def directions(weights: list[Tensor], bias: bool) -> list[list[Tensor]]:
-    """The weights of each direction, from those of all of them in a row."""
+def directions(weights: list[Of], bias: bool) -> list[list[Of]]:
+    """What is of the weights of each direction, from that of all of them in a row."""
     each = 4 if bias else 2
     return [weights[k : k + each] for k in range(0, len(weights), each)]
 

@@ -36,8 +36,10 @@ def layer(
         RuntimeError: a shape does not fit.
     """
     check_layer(x, h_0, weights, bias)
-    if batch_sizes is None and small.serves(x, weights, bias):
-        return small.layer(x, h_0, weights, bias, nonlinearity)
+    if batch_sizes is None:
+        sizes = small.sizes_of(x, h_0, weights, bias, nonlinearity)
+        if small.serves(sizes):
+            return small.layer(sizes, x, h_0, weights)
     batch_sizes, lengths = _told_apart(x, batch_sizes)
     ways = directions(list(weights), bias)
     D, H = len(ways), ways[0][1].shape[0]
@@ -71,10 +73,10 @@ def layer_backward(
     wanted: tuple[bool, bool, bool],
 ) -> list[Tensor | None]:
     """As `cpu.layer_backward`; None for what is not wanted. As to `batch_sizes` see `layer`."""
-    if batch_sizes is None and small.serves(x, weights, bias):
-        return small.layer_backward(
-            output_bar, h_n_bar, x, h_0, output, weights, bias, nonlinearity, wanted
-        )
+    if batch_sizes is None:
+        sizes = small.sizes_of(x, h_0, weights, bias, nonlinearity)
+        if small.serves(sizes):
+            return small.layer_backward(sizes, output_bar, h_n_bar, x, h_0, output, weights, wanted)
     batch_sizes, lengths = _told_apart(x, batch_sizes)
     ways = directions(list(weights), bias)
     D = len(ways)
@@ -140,7 +142,8 @@ def _gradients(
     if not wanted[2]:
         return bars
     rows, of_x = delta.flatten(0, -2), x.reshape(-1, x.shape[-1])
-    of_ih, sums = rows.mT @ of_x, rows.sum(0) if len(ways[0]) == 4 else None
+    each = len(ways[0])
+    of_ih, sums = rows.mT @ of_x, rows.sum(0) if each == 4 else None
     for d, (_, weight_hh, *_biases) in enumerate(ways):
         own, h = (t if D == 1 else t.narrow(-1, d * H, H) for t in (delta, output))
         if h_0 is None or batch_sizes is None:
@@ -151,7 +154,7 @@ def _gradients(
         else:
             index = before(batch_sizes, h_0.shape[1], x.device, d == 1)
             of_hh = outer(own, torch.cat([h, h_0[d]]).index_select(0, index), weight_hh)
-        each, ours = len(ways[0]), slice(d * H, (d + 1) * H)
+        ours = slice(d * H, (d + 1) * H)
         of_biases = () if sums is None else (sums[ours], sums[ours].clone())
         bars[2 + each * d : 2 + each * (d + 1)] = of_ih[ours], of_hh, *of_biases
     return bars

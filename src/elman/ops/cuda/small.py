@@ -14,6 +14,7 @@ from torch import Tensor
 from elman.ops.cuda.calls import Call, call_of
 from elman.ops.cuda.kinds import BACK, FORWARD
 from elman.ops.cuda.products import Product, Products
+from elman.ops.operators import directions
 
 #: Up to so many multiplications the time to ask for them is what counts.
 MOST = 2**30
@@ -39,42 +40,48 @@ class Sizes(NamedTuple):
     device: torch.device
 
 
-def serves(x: Tensor, weights: Sequence[Tensor], bias: bool) -> bool:
-    """Whether a layer is so small, of a dense x."""
+def sizes_of(
+    x: Tensor, h_0: Tensor | None, weights: Sequence[Tensor], bias: bool, nonlinearity: str
+) -> Sizes:
+    """Those of a layer of a dense x."""
     L, N, H_in = x.shape
     H, D = weights[1].shape[0], len(weights) // (4 if bias else 2)
+    return Sizes(L, N, H_in, H, D, bias, h_0 is not None, nonlinearity, x.dtype, x.device)
+
+
+def serves(sizes: Sizes) -> bool:
+    """Whether a layer is so small."""
+    L, N, H_in, H, D, *_ = sizes
     return L * N <= MOST_ROWS and H_in > 0 and 0 < L * N * D * H * (H_in + H) <= MOST
 
 
 def layer(
-    x: Tensor, h_0: Tensor | None, weights: Sequence[Tensor], bias: bool, nonlinearity: str
+    sizes: Sizes, x: Tensor, h_0: Tensor | None, weights: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor]:
     """As `elman.ops.cuda.layer.layer`."""
     x, weights = x.contiguous(), [_by_16(w) for w in weights]
     h_0 = None if h_0 is None else h_0.contiguous()
-    sizes = _sizes(x, h_0, weights, bias, nonlinearity)
     products, scan = _forward(sizes)
     L, N, D, H = sizes.L, sizes.N, sizes.D, sizes.H
     output, h_n = x.new_empty(L, N, D * H), x.new_empty(D, N, H)
     of_x, a, own = x.data_ptr(), output.data_ptr(), H * x.itemsize
-    addresses = []
-    for d, (weight_ih, _, *biases) in enumerate(_ways(weights, D)):
+    addresses, ways = [], _ways(weights, sizes)
+    for d, (weight_ih, _, *biases) in enumerate(ways):
         addresses.append((of_x, weight_ih, weight_ih, a + own * d, *(biases or _NONE), *_NONE))
     products(addresses, x)
-    (of_h, between), first = _of_h(weights, D), 0 if h_0 is None else h_0.data_ptr()
-    scan(a, 0, 0, 0, a, 0, of_h, first, 0, h_n.data_ptr(), 0, 0, 0, between)
+    of_h, first = ways[0][1], 0 if h_0 is None else h_0.data_ptr()
+    scan(a, 0, 0, 0, a, 0, of_h, first, 0, h_n.data_ptr(), 0, 0, 0, _between(ways, x))
     return output, h_n
 
 
 def layer_backward(
+    sizes: Sizes,
     output_bar: Tensor | None,
     h_n_bar: Tensor | None,
     x: Tensor,
     h_0: Tensor | None,
     output: Tensor,
     weights: Sequence[Tensor],
-    bias: bool,
-    nonlinearity: str,
     wanted: tuple[bool, bool, bool],
 ) -> list[Tensor | None]:
     """As `elman.ops.cuda.layer.layer_backward`."""
@@ -82,19 +89,17 @@ def layer_backward(
     h_0 = None if h_0 is None else h_0.contiguous()
     h_n_bar = None if h_n_bar is None else h_n_bar.contiguous()
     output, output_bar = _by_16(output), None if output_bar is None else _by_16(output_bar)
-    sizes = _sizes(x, h_0, weights, bias, nonlinearity)
     products, scan = _backward(sizes, wanted, output_bar is not None, h_n_bar is not None)
     delta, begun = torch.empty_like(output), None if h_0 is None else torch.empty_like(h_0)
     given = output_bar, output, delta, h_n_bar, begun, x, h_0
     arrived, h, inside, more, first, of_x, initial = (
         0 if t is None else t.data_ptr() for t in given
     )
-    of_h, between = _of_h(weights, sizes.D)
-    scan(arrived, h, 0, 0, inside, 0, of_h, 0, more, first, 0, 0, 0, between)
+    ways = _ways(weights, sizes)
+    scan(arrived, h, 0, 0, inside, 0, ways[0][1], 0, more, first, 0, 0, 0, _between(ways, x))
 
     own = sizes.H * x.itemsize  # bytes from one direction to the next, from a step, of a state
     step, state = sizes.N * sizes.D * own, sizes.N * own
-    ways = _ways(weights, sizes.D)
     addresses: list[tuple[int, ...]] = []
     bars: list[Tensor | None] = [None] * (2 + len(weights))
     if wanted[0]:
@@ -108,7 +113,7 @@ def layer_backward(
             addresses.append((first + at, weight, weight, to + at, *_NONE, *_NONE))
     if wanted[2]:
         bars[2:] = of_weights = [torch.empty_like(w) for w in weights]
-        for d, (of_ih, of_hh, *biases) in enumerate(_ways(of_weights, sizes.D)):
+        for d, (of_ih, of_hh, *biases) in enumerate(_ways(of_weights, sizes)):
             delta_t, past = inside + own * d, h + own * d + step * d
             addresses.append((delta_t, of_x, of_x, of_ih, *_NONE, *(biases or _NONE)))
             if h_0 is None:  # then the first step has nothing from before
@@ -123,14 +128,6 @@ def layer_backward(
 
 
 # --- what goes by sizes ------------------------------------------------------------------------
-
-
-def _sizes(
-    x: Tensor, h_0: Tensor | None, weights: Sequence[Tensor], bias: bool, nonlinearity: str
-) -> Sizes:
-    L, N, H_in = x.shape
-    H, D = weights[1].shape[0], len(weights) // (4 if bias else 2)
-    return Sizes(L, N, H_in, H, D, bias, h_0 is not None, nonlinearity, x.dtype, x.device)
 
 
 @lru_cache(maxsize=1024)
@@ -203,17 +200,14 @@ def _strides(sizes: Sizes) -> tuple[tuple[int, ...], tuple[int, ...]]:
 _NONE = 0, 0
 
 
-def _ways(weights: Sequence[Tensor], D: int) -> list[list[int]]:
+def _ways(weights: Sequence[Tensor], sizes: Sizes) -> list[list[int]]:
     """The addresses of each direction's."""
-    at = [w.data_ptr() for w in weights]
-    each = len(at) // D
-    return [at[k : k + each] for k in range(0, len(at), each)]
+    return directions([w.data_ptr() for w in weights], sizes.bias)
 
 
-def _of_h(weights: Sequence[Tensor], D: int) -> tuple[int, int]:
-    """The address of the first weight of h, and how many numbers from there the second lies."""
-    first, *second = (w.data_ptr() for w in weights[1 :: len(weights) // D])
-    return first, (second[0] - first) // weights[1].itemsize if second else 0
+def _between(ways: list[list[int]], like: Tensor) -> int:
+    """How many numbers lie between the weights of h of the first direction and of the last."""
+    return (ways[-1][1] - ways[0][1]) // like.itemsize
 
 
 def _by_16(x: Tensor) -> Tensor:
