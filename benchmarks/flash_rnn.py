@@ -9,7 +9,9 @@ hardware (2024), https://arxiv.org/abs/2412.07752, https://pypi.org/project/flas
 """
 
 from importlib import util
+from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -18,6 +20,11 @@ def problem() -> str | None:
     """Why it cannot be called here, in words; None where it can."""
     if util.find_spec("flashrnn") is None:
         return "flashrnn is not installed: pip install flashrnn"
+    if torch.cuda.is_available():
+        from torch.utils.cpp_extension import CUDA_HOME  # where FlashRNN looks, too
+
+        if not (Path(CUDA_HOME or "") / "bin" / "nvcc").exists():
+            return "nvcc, which compiles it, is not here: install CUDA's toolkit and set CUDA_HOME"
     return None
 
 
