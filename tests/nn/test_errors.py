@@ -220,3 +220,17 @@ def test_bidirectional_is_a_bool(value):
 def test_hx_on_another_device():
     with pytest.raises(RuntimeError, match="hx is on meta but input on cpu"):
         elman.RNN(3, 4)(torch.randn(5, 2, 3), torch.zeros(1, 2, 4, device="meta"))
+
+
+@pytest.mark.parametrize("which", ["input", "hx", "weight_hh_l0"])
+def test_what_is_sparse(which):
+    """torch.nn.RNN refuses it by the same type, in words of its inside."""
+    rnn, x, hx = elman.RNN(3, 4), torch.randn(5, 2, 3), torch.zeros(1, 2, 4)
+    if which == "input":
+        x = x.to_sparse()
+    elif which == "hx":
+        hx = hx.to_sparse()
+    else:
+        rnn.weight_hh_l0 = torch.nn.Parameter(rnn.weight_hh_l0.detach().to_sparse())
+    with pytest.raises(RuntimeError, match=r"should be dense, got one of .* tensor.to_dense\(\)"):
+        rnn(x, hx)

@@ -9,6 +9,7 @@ from elman import Dynamics, Wiring
 
 X = torch.zeros(4, 2, 3)
 ROWS_OF_ROWS = torch.nested.nested_tensor([torch.zeros(2, 2, 3)], layout=torch.jagged)
+ROWS_OF_STEPS = torch.nested.nested_tensor([torch.zeros(2, 3)], layout=torch.jagged)
 FLAGS = torch.ones(4, 2, dtype=torch.bool)
 
 
@@ -61,6 +62,7 @@ def test_made_wrong(make, error, says):
         (lambda r: r(X, [X[:1, :, :2]], states="all"), RuntimeError, r"hx\[0\] should be"),
         (lambda r: r(X, [X, X], states="all"), ValueError, "1 tensors"),
         (lambda r: r(ROWS_OF_ROWS), ValueError, "torch.jagged"),
+        (lambda r: r(ROWS_OF_STEPS.transpose(1, 2)), ValueError, r"should be \(N, j, H_in\)"),
         (lambda r: r(torch.nested.nested_tensor([X[:, 0]], layout=torch.jagged), lengths=[4]),
          ValueError, "nested tensor"),
         (lambda r: elman.unconvert(torch.nn.Sequential(leaky())), ValueError, "dynamics="),

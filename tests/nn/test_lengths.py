@@ -16,6 +16,7 @@ LENGTHS = {
     "all whole": [6, 6, 6, 6, 6],
     "none at all": [0, 0, 0, 0, 0],
     "as int32": torch.tensor([1, 2, 3, 4, 5], dtype=torch.int32),
+    "as uint8": torch.tensor([1, 2, 3, 4, 5], dtype=torch.uint8),
 }
 
 
@@ -51,6 +52,19 @@ def test_each_row_is_read_to_its_own_end(arguments, lengths):
     ]
     for one, other in zip([*got, *gradients[0]], [*want, *gradients[1]], strict=True):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16])
+def test_lengths_of_few_bits_may_go_with_many_steps(dtype):
+    """300 steps, more than such a number can say, in parts that are counted from their ends."""
+    rnn = elman.RNN(3, 4, dtype=torch.float64)
+    parts = elman.RNN(3, 4, dtype=torch.float64, checkpoint_every=16)
+    parts.load_state_dict(rnn.state_dict())
+    x, lengths = torch.randn(300, 3, 3, dtype=torch.float64), torch.tensor([100, 20, 120])
+    output, h_n = rnn(x, lengths=lengths)
+    torch.testing.assert_close(parts(x, lengths=lengths.to(dtype))[0], output)
+    with torch.no_grad():
+        torch.testing.assert_close(rnn(x, lengths=lengths.to(dtype), states="last")[1], h_n)
 
 
 def test_what_lies_beyond_is_never_read():

@@ -85,6 +85,36 @@ def test_each_part_draws_anew():
     assert not torch.equal(held[1], held[2])
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [{"num_layers": 2, "dropout": 0.5}, {"dynamics": Dynamics(zoneout=0.3, noise=0.2)}],
+    ids=["dropout", "zoneout and noise"],
+)
+def test_the_mode_is_that_of_the_call(arguments):
+    """Who evaluates between the loss and its gradient still gets the gradient of the loss."""
+    _, rnn = pair(**arguments)
+    x, found = torch.randn(L, N, K, dtype=torch.float64), []
+    for evaluate in (False, True):
+        rnn.train()
+        torch.manual_seed(5)
+        loss = rnn(x)[0].square().sum()
+        if evaluate:
+            rnn.eval()
+        found.append(torch.autograd.grad(loss, list(rnn.parameters())))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", ["mask", "lengths"])
+def test_what_has_been_written_in_since_is_told_of(name):
+    _, rnn = pair()
+    given = {"mask": torch.rand(L, N) < 0.8, "lengths": torch.tensor([4, 0, 11, 7])}[name]
+    output, _ = rnn(torch.randn(L, N, K, dtype=torch.float64), **{name: given})
+    given.fill_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        output.sum().backward()
+
+
 def test_a_gradient_that_is_to_be_differentiated_is_refused():
     """Without a word its derivative would be zero."""
     _, rnn = pair()

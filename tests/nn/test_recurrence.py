@@ -4,6 +4,7 @@ Tolerance: L · layers · (H + 8) roundings in a state, over at most L·N rows i
 in tests/ops/test_agreement.py; no weight grows anything, so nothing is larger than a few tens.
 """
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -296,3 +297,25 @@ def test_under_vmap_and_twice_differentiated():
     for name in weights:  # a central difference is right to step² and eps/step
         torch.testing.assert_close(along[name], (ahead[name] - behind[name]) / (2 * step),
                                    rtol=1e-6, atol=1e-7)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "leak",
+    [torch.tensor(0.5), np.float32(0.5), np.full(4, 0.5), torch.full((4,), 0.5), (1, 1, 1, 1)],
+    ids=["a tensor's", "NumPy's", "an array", "a tensor", "integers"],
+)
+def test_a_leak_is_a_number_wherever_it_comes_from(leak):
+    x, values = torch.randn(5, 2, 3), torch.as_tensor(leak).tolist()
+    dynamics = Dynamics(leak=leak)
+    assert dynamics == Dynamics(leak=values)
+    torch.manual_seed(0)
+    output, _ = elman.RNN(3, 4, dynamics=dynamics)(x)
+    torch.manual_seed(0)
+    one = values if isinstance(values, float) else float(values[0])
+    torch.testing.assert_close(output, elman.RNN(3, 4, dynamics=Dynamics(leak=one))(x)[0])
+
+
+def test_other_numbers_may_be_numpys():
+    made = Dynamics(zoneout=np.float32(0.25), noise=np.float64(0.5), clip=np.int64(2))
+    assert made == Dynamics(zoneout=0.25, noise=0.5, clip=2)
+    assert repr(made) == repr(Dynamics(zoneout=0.25, noise=0.5, clip=2))

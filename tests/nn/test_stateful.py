@@ -1,5 +1,8 @@
 """State carried from call to call."""
 
+import copy
+import pickle
+
 import pytest
 import torch
 from torch import nn
@@ -44,6 +47,32 @@ def test_some_rows_begin_anew():
     torch.testing.assert_close(output[:, 1::2], on[:, 1::2])
     live.reset()
     torch.testing.assert_close(live(x[:, :2]), rnn(x[:, :2])[0])  # another N too
+
+
+@pytest.mark.parametrize("truncate", [True, False])
+@pytest.mark.parametrize(
+    "made_of",
+    [copy.deepcopy, lambda live: pickle.loads(pickle.dumps(live))],
+    ids=["copy", "pickle"],
+)
+def test_a_copy_goes_on_from_the_same_state(made_of, truncate):
+    """The graph that made the state, which torch does not copy, stays behind."""
+    live, x = Stateful(elman.RNN(K, H), truncate), torch.randn(L, N, K)
+    live(x[:4])
+    other = made_of(live)
+    assert not other.state.requires_grad
+    assert live.state.requires_grad != truncate
+    torch.testing.assert_close(other(x[4:]), live(x[4:]), rtol=0, atol=0)
+
+
+def test_the_state_goes_where_the_layer_goes():
+    layers = elman.RNN(K, H, 2, wiring=elman.Wiring(hidden_sizes=(6, H)))
+    for rnn in (elman.RNN(K, H), layers):
+        live, x = Stateful(rnn), torch.randn(L, N, K)
+        live(x[:4])
+        whole = live.double()(x[4:].double())
+        torch.testing.assert_close(whole, rnn(x.double())[0][4:], rtol=1e-6, atol=1e-6)
+    assert live.to("meta").state[1].is_meta
 
 
 def test_other_arguments_are_the_layers_own():

@@ -64,11 +64,13 @@ class Dynamics:
     layer_norm: bool = False
 
     def __post_init__(self) -> None:
-        leak: Any = self.leak
-        if isinstance(leak, Tensor):
-            leak = leak.tolist()
-        if isinstance(leak, Sequence) and not isinstance(leak, str):
-            object.__setattr__(self, "leak", tuple(leak))
+        for name in ("leak", "zoneout", "recurrent_dropout", "noise", "clip"):
+            value: Any = getattr(self, name)
+            if hasattr(value, "tolist"):  # of a tensor, an array or a number of NumPy's
+                value = value.tolist()
+            if name == "leak" and isinstance(value, Sequence) and not isinstance(value, str):
+                value = tuple(value)
+            object.__setattr__(self, name, value)
         for leak in self.leak if isinstance(self.leak, tuple) else (self.leak,):
             number("leak", leak, "in (0, 1]", lambda a: 0 < a <= 1)
             if self.learn_leak and leak == 1:
@@ -93,6 +95,7 @@ class Dynamics:
         """Register what one layer and direction needs of its own, of `H` units."""
         if isinstance(self.leak, tuple) and len(self.leak) != H:
             raise ValueError(f"leak should have a number for each of {H} units, got {self.leak}")
+        dtype = torch.get_default_dtype() if dtype is None else dtype  # of a leak of integers too
         leak = torch.as_tensor(self.leak, device=device, dtype=dtype).expand(H)
         if self.learn_leak:
             rnn.register_parameter(f"leak_logit{suffix}", nn.Parameter(leak.logit()))

@@ -81,12 +81,12 @@ def _padded(
     drawn = draw(rnn, x, N)
     part = _steps_of_part(rnn, keep)
     if part is not None:
-        asked = Sequences(rnn, steps, flags, drawn, part, every, keep)
+        asked = Sequences(rnn, steps, flags, drawn, part, every, keep, rnn.training)
         outputs, last = run_in_parts(asked, x, h_0, tensors)
     elif steps is not None:
-        outputs, last = run_padded(rnn, tensors, x, h_0, steps, flags, drawn, every)
+        outputs, last = run_padded(rnn, tensors, x, h_0, steps, flags, drawn, every, rnn.training)
     else:
-        outputs, last = run(rnn, tensors, x, h_0, None, flags, drawn, every)
+        outputs, last = run(rnn, tensors, x, h_0, None, flags, drawn, every, rnn.training)
     if single:
         outputs, last = [o.squeeze(1) for o in outputs], [h.squeeze(1) for h in last]
     elif first:
@@ -121,7 +121,9 @@ def _packed(rnn: "RNN", packed: PackedSequence, hx: Any, states: str) -> tuple[A
     if order is not None:
         h_0 = [h.index_select(1, order) for h in h_0]
     masks = draw(rnn, data, N)
-    outputs, last = run(rnn, tensors, data, h_0, batch_sizes, Flags(), masks, states == "all")
+    outputs, last = run(
+        rnn, tensors, data, h_0, batch_sizes, Flags(), masks, states == "all", rnn.training
+    )
     if back is not None:
         last = [h.index_select(1, back) for h in last]
     again = [PackedSequence(o, batch_sizes, order, back) for o in outputs]
@@ -130,10 +132,10 @@ def _packed(rnn: "RNN", packed: PackedSequence, hx: Any, states: str) -> tuple[A
 
 def _nested(rnn: "RNN", x: Tensor, hx: Any, states: str) -> tuple[Any, Any]:
     """Rows (N, j, H_in) of torch.nested's jagged layout, which are batch first by their nature."""
-    if x.layout != torch.jagged or x.dim() != 3:
+    if x.layout != torch.jagged or x.dim() != 3 or not isinstance(x.shape[2], int):
         raise ValueError(
-            "RNN: a nested input should be (N, L, H_in) of layout torch.jagged, got "
-            f"{x.dim()}-D of {x.layout}"
+            "RNN: a nested input should be (N, j, H_in) of layout torch.jagged, got "
+            f"{tuple(x.shape)} of {x.layout}"
         )
     nested: Any = x  # what torch.nested adds is not in the class's annotations
     values, offsets, given = nested.values(), nested.offsets(), nested.lengths()

@@ -14,15 +14,19 @@ from torch.nn.utils.rnn import PackedSequence
 from elman.ops.doors import traced
 from elman.ops.layout import live
 
-_INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+_NARROW = (torch.int16, torch.int8, torch.uint8)
+_INTEGERS = (torch.int64, torch.int32, *_NARROW)
 
 Lengths = Tensor | Sequence[int]
 
 
 def as_lengths(lengths: Lengths) -> Tensor:
-    """A tensor; of a list one on the CPU, whatever the default device is."""
+    """A tensor; of a list one on the CPU, whatever the default device is.
+
+    Of integers that count far enough: L may be more than they hold.
+    """
     if isinstance(lengths, Tensor):
-        return lengths
+        return lengths.long() if lengths.dtype in _NARROW else lengths
     try:
         return torch.tensor(lengths, device="cpu", dtype=None if len(lengths) else torch.int64)
     except (TypeError, ValueError, RuntimeError) as error:

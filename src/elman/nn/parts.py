@@ -28,6 +28,7 @@ def run_padded(
     flags: Flags,
     drawn: list[Drawn],
     every: bool,
+    training: bool,
 ) -> tuple[list[Tensor], list[Tensor]]:
     """All layers over rows of unequal length, (L, N, H_in); as `elman.nn.stack.run`."""
     plan = packing(lengths, x.shape[0])
@@ -36,7 +37,7 @@ def run_padded(
     sorted_masks = [_in_order(masks, order) for masks in drawn]
     outputs, last = run(
         rnn, tensors, packed.data, [h.index_select(1, order) for h in h_0], packed.batch_sizes,
-        flags, sorted_masks, every,
+        flags, sorted_masks, every, training,
     )  # fmt: skip
     padded = [plan.pad(output, x.shape[:2]) for output in outputs]
     return padded, [h.index_select(1, order.argsort()) for h in last]
@@ -57,6 +58,7 @@ class Sequences(NamedTuple):
         steps: of a part.
         every: whether the outputs of all layers are wanted, not the last one's alone.
         keep: whether any outputs are wanted; else none is kept.
+        training: whether rnn was in training mode when it was called.
     """
 
     rnn: "RNN"
@@ -66,6 +68,18 @@ class Sequences(NamedTuple):
     steps: int
     every: bool
     keep: bool
+    training: bool
+
+    @property
+    def given(self) -> list[Tensor]:
+        """What the caller said of single steps and rows."""
+        return [t for t in (self.lengths, *self.flags) if t is not None]
+
+    @property
+    def draws(self) -> bool:
+        """Whether a part draws anything at random."""
+        dynamics = self.rnn.dynamics_or_plain
+        return self.training and bool(dynamics.zoneout or dynamics.noise or self.rnn.dropout)
 
     def part(
         self, x: Tensor, first: int, h: list[Tensor], tensors: Tensors
@@ -73,10 +87,11 @@ class Sequences(NamedTuple):
         """Outputs and last states of the steps from `first` on, which are those of x."""
         here = slice(first, first + len(x))
         flags = self.flags.map(lambda t: t[here])
+        asked = flags, self.drawn, self.every, self.training
         if self.lengths is None:
-            return run(self.rnn, tensors, x, h, None, flags, self.drawn, self.every)
+            return run(self.rnn, tensors, x, h, None, *asked)
         live = (self.lengths - first).clamp(0, len(x))
-        return run_padded(self.rnn, tensors, x, h, live, flags, self.drawn, self.every)
+        return run_padded(self.rnn, tensors, x, h, live, *asked)
 
     def all_parts(
         self, x: Tensor, h: list[Tensor], tensors: Tensors, before: Callable[[list[Tensor]], None]
@@ -128,13 +143,14 @@ class Parts(Function):
         def note(h: list[Tensor]) -> None:
             for kept, one in zip(states, h, strict=True):
                 kept[len(ctx.draws)] = one
-            ctx.draws.append(_generators(x) if _draws(asked.rnn) else None)
+            ctx.draws.append(_generators(x) if asked.draws else None)
 
         outputs, last = asked.all_parts(x, h_0, tensors, note)
         ctx.asked, ctx.names, ctx.layers = asked, names, layers
         device = x.device.type
         ctx.autocast = torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
-        ctx.save_for_backward(*states, *given)
+        # what was asked for too, so that torch says so if it has been written in since
+        ctx.save_for_backward(*states, *given, *asked.given)
         ctx.set_materialize_grads(False)
         return *outputs, *last
 
@@ -146,7 +162,8 @@ class Parts(Function):
                 "create_graph=True; leave checkpoint_every out where derivatives of them are wanted"
             )
         layers, asked = ctx.layers, ctx.asked
-        states, (x, *given) = ctx.saved_tensors[:layers], ctx.saved_tensors[layers:]
+        saved = ctx.saved_tensors
+        states, (x, *given) = saved[:layers], saved[layers : len(saved) - len(asked.given)]
         wants_x, *wants = ctx.needs_input_grad[3:]
         tensors = [t.detach().requires_grad_(w) for t, w in zip(given, wants, strict=True)][layers:]
         named = dict(zip(ctx.names, tensors, strict=True))
@@ -194,12 +211,6 @@ class Parts(Function):
             *first,
             *(next(ready) if w else None for w in wants[layers:]),
         )
-
-
-def _draws(rnn: "RNN") -> bool:
-    """Whether a part draws anything at random."""
-    besides = rnn.dynamics is not None and (rnn.dynamics.zoneout or rnn.dynamics.noise)
-    return rnn.training and bool(besides or rnn.dropout)
 
 
 def _generators(x: Tensor) -> list[Tensor]:

@@ -23,7 +23,8 @@ class Stateful(nn.Module):
         ValueError: the RNN has a direction that reads from the end.
 
     Attributes:
-        state: h_n of the last call, as the RNN gives it; None before the first. May be set.
+        state: h_n of the last call, as the RNN gives it; None before the first. May be set. It is
+            moved and converted with the module; a copy has it without the graph that made it.
 
     >>> from elman import RNN
     >>> rnn = RNN(3, 5)
@@ -53,6 +54,16 @@ class Stateful(nn.Module):
         if self.truncate:
             self.detach()
         return output
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy has: the state without the graph that made it, which cannot be copied."""
+        return {**self.__dict__, "state": _map(self.state, lambda h: h.detach())}
+
+    def _apply(self, fn: Any, recurse: bool = True) -> "Stateful":
+        """As torch.nn.Module's, through which a module is moved or converted: the state too."""
+        super()._apply(fn, recurse)
+        self.state = _map(self.state, fn)
+        return self
 
     def detach(self) -> None:
         """Cut what is carried from the graph that made it: no gradient goes further back."""

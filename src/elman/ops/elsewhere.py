@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from elman.ops import cpu
 from elman.ops.activations import slope
-from elman.ops.check import check_batch_sizes
+from elman.ops.check import check_batch_sizes, shape
 from elman.ops.composed import on_one_gpu
 from elman.ops.cuda import layer as cuda_layer
 from elman.ops.derivatives import both
@@ -38,7 +38,14 @@ def _elsewhere(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
     def register(composed: Callable[..., Any]) -> Callable[..., Any]:
         def run(*arguments: Any) -> Any:
-            x = next(a for a in arguments if isinstance(a, Tensor) and a.is_floating_point())
+            tensors = [a for a in arguments if isinstance(a, Tensor)]
+            x = next(t for t in tensors if t.is_floating_point())
+            for t in (*tensors, *(w for a in arguments if isinstance(a, list) for w in a)):
+                if t.layout != torch.strided:
+                    raise RuntimeError(
+                        f"elman: every tensor should be dense, got one of {shape(t)} in layout "
+                        f"{t.layout}; give it as tensor.to_dense()"
+                    )
             if x.is_cpu and cpu.serves(x.device, x.dtype) is None:  # that has just loaded them
                 return getattr(torch.ops.elman, name).default(*arguments)
             return composed(*arguments)
