@@ -1,5 +1,7 @@
 """What users hang on a layer or do to its graph: as often and with the numbers of torch.nn.RNN."""
 
+import contextlib
+
 import pytest
 import torch
 from torch import nn
@@ -218,5 +220,31 @@ def test_inference_mode():
         assert h_n.is_inference()
         for got, want in zip((output, h_n), rnn(x), strict=True):
             assert torch.equal(got, want)
+        with torch.inference_mode(), torch.enable_grad():  # as torch's layer: it stays inference
+            output, _ = rnn(form)
+        assert output.is_inference()
         with pytest.raises(RuntimeError, match="nference tensors cannot be saved"):
             rnn(x, h_n)  # as any operation whose gradient needs it
+
+
+@pytest.mark.parametrize("backend", [None, "aten"])
+@pytest.mark.parametrize(
+    ("arguments", "dtype"),
+    [
+        ({}, torch.bfloat16),
+        ({"dynamics": elman.Dynamics(leak=0.5)}, torch.float32),
+        ({"dynamics": elman.Dynamics(leak=0.5)}, torch.bfloat16),
+        ({"dynamics": elman.Dynamics(layer_norm=True)}, torch.float32),
+        ({"checkpoint_every": 2}, torch.float32),
+    ],
+    ids=["bfloat16", "gates", "gates in bfloat16", "a norm", "in parts"],
+)
+def test_gradients_asked_for_within_inference_mode_are_none_as_in_torch(backend, arguments, dtype):
+    rnn, x = elman.RNN(3, 5, dtype=dtype, **arguments), torch.randn(4, 2, 3, dtype=dtype)
+    chosen = contextlib.nullcontext() if backend is None else elman.ops.use_backend(backend)
+    with chosen:
+        with torch.inference_mode(), torch.enable_grad():
+            output, _ = rnn(x)
+        assert output.is_inference()
+        assert not output.requires_grad
+        assert torch.equal(output, rnn(x)[0])

@@ -10,10 +10,12 @@ from importlib import import_module
 import pytest
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.proxy_tensor import make_fx
 
 import elman
 from elman.nn import ragged
-from elman.ops import composed, use_backend
+from elman.ops import composed, elsewhere, use_backend
 from elman.ops.activations import NONLINEARITIES
 from elman.ops.cuda import layer as whole
 from elman.ops.cuda import products, small
@@ -302,6 +304,90 @@ def test_the_layer_as_a_user_calls_it_is_the_loops(monkeypatch):
     expected, last = rnn(x)
     assert torch.allclose(output, expected, atol=1e-6)
     assert torch.allclose(h_n, last, atol=1e-6)
+
+
+# --- as torch sees it ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def on_a_gpu(monkeypatch):
+    """Layers of the CPU's tensors are served as a GPU's are."""
+    monkeypatch.setattr(in_ops, "on_one_gpu", composed.alike)
+    monkeypatch.setattr(in_ops, "in_one_piece", lambda tensors: False)
+    monkeypatch.setattr(
+        elsewhere, "on_one_gpu", lambda tensors, H: composed.alike(tensors, H, False)
+    )
+    with use_backend("cuda"):
+        yield
+
+
+@pytest.mark.parametrize("most", [0, 2**30], ids=["torch's products", "at once"])
+@pytest.mark.parametrize("D", [1, 2], ids=["one direction", "both"])
+def test_its_output_may_be_written_in(monkeypatch, on_a_gpu, most, D):
+    """As that of torch.nn.RNN: it is no view, of which torch would not allow it."""
+    monkeypatch.setattr(small, "MOST", most)
+    rnn, x = elman.RNN(3, 5, bidirectional=D == 2), torch.randn(4, 2, 3)
+    output, _ = rnn(x)
+    assert not output._is_view()
+    (found,) = torch.autograd.grad(output.mul_(2).sum(), rnn.weight_hh_l0)
+    (expected,) = torch.autograd.grad((rnn(x)[0] * 2).sum(), rnn.weight_hh_l0)
+    assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("most", [0, 2**30], ids=["torch's products", "at once"])
+def test_autocast_around_the_backward_pass_rounds_nothing(monkeypatch, on_a_gpu, most):
+    monkeypatch.setattr(small, "MOST", most)
+    rnn, x = elman.RNN(3, 5), torch.randn(4, 2, 3, requires_grad=True)
+    found = []
+    for enabled in (False, True):
+        loss = rnn(x)[0].square().sum()
+        with torch.autocast("cpu", bf16, enabled=enabled):
+            found.append(torch.autograd.grad(loss, [x, *rnn.parameters()]))
+    for one, other in zip(*found, strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("most", [0, 2**30], ids=["torch's products", "at once"])
+@pytest.mark.parametrize("batch_first", [False, True], ids=["L first", "N first"])
+def test_its_gradients_lie_as_the_operators_rule_says(monkeypatch, on_a_gpu, most, batch_first):
+    """Which a graph of torch.compile counts on."""
+    monkeypatch.setattr(small, "MOST", most)
+    x = torch.randn(3, 4, 2).transpose(0, 1) if batch_first else torch.randn(4, 3, 2)
+    h_0, weights = torch.randn(1, 3, 5), [w.float() for w in weights_of(1, 2, 5)]
+    output, h_n = elsewhere._layer(x, h_0, weights, True, 0, None)
+    given = output, h_n, x, h_0, output, weights, True, 0, None, 7
+    real = elsewhere._layer_backward(*given)
+    with FakeTensorMode() as mode:
+        fake = [
+            [mode.from_tensor(w) for w in a] if isinstance(a, list)
+            else mode.from_tensor(a) if isinstance(a, torch.Tensor) else a
+            for a in given
+        ]  # fmt: skip
+        shapes = torch.ops.elman.layer_backward.default(*fake)
+    assert [(t.shape, t.stride()) for t in real] == [(t.shape, t.stride()) for t in shapes]
+    expected = whole.layer_backward(*given[:6], True, "tanh", None, (True, True, True))
+    for one, other in zip(real, expected, strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr Node:UserWarning")
+def test_a_mode_of_torchs_dispatcher_sees_an_operator(monkeypatch):
+    """Kernels that are handed addresses it would not see; and a fake tensor has none."""
+    monkeypatch.setattr(in_ops, "on_one_gpu", composed.alike)
+    monkeypatch.setattr(in_ops, "in_one_piece", lambda tensors: False)
+    rnn, x = elman.RNN(3, 5), torch.randn(4, 2, 3)
+    with FakeTensorMode() as mode:
+        fake = elman.RNN(3, 5)
+        output, h_n = fake(mode.from_tensor(x))
+        output.sum().backward()
+        assert fake.weight_hh_l0.grad.shape == (5, 5)
+    assert (output.shape, h_n.shape) == ((4, 2, 5), (1, 2, 5))
+    with torch.no_grad():
+        written = make_fx(lambda x: rnn(x)[0])(x)
+        targets = [str(node.target) for node in written.graph.nodes]
+        assert "elman.layer.default" in targets
+        other = torch.randn(4, 2, 3)
+        assert torch.allclose(written(other), rnn(other)[0], atol=1e-6)
 
 
 # --- bad input -----------------------------------------------------------------------------------

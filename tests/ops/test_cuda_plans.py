@@ -40,6 +40,7 @@ def test_what_does_not_fit_is_not_served_and_said(monkeypatch):
     assert "this GPU has 8.0" in cuda.serves(device, f32)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
     monkeypatch.setattr(compiled, "problem", lambda: None)
+    monkeypatch.setattr(compiled, "at_once", lambda device: AT_ONCE)
     assert cuda.serves(device, f32, 256) is None
     assert "5000 by 5000 in torch.bfloat16 does not fit" in cuda.serves(device, bf16, 5000)
     assert chosen(device, f32, H=256).backend == "cuda"
@@ -49,6 +50,10 @@ def test_what_does_not_fit_is_not_served_and_said(monkeypatch):
     assert "has not been tried on compute capability 10.0" in chosen(device, f32, H=64).reason
     assert chosen(device, f32, "cuda", H=64).backend == "cuda"
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    eight = tuple(0 if blocks > 8 else n for blocks, n in enumerate(AT_ONCE, start=1))
+    monkeypatch.setattr(compiled, "at_once", lambda device: eight)  # as part of a GPU may be
+    assert cuda.serves(device, f32, 768) is None
+    assert "1024 by 1024 in torch.float32 does not fit" in cuda.serves(device, f32, 1024)
     monkeypatch.setattr(compiled, "problem", lambda: "it is not there")
     assert "not cuda: it is not there" in chosen(device, f32, H=64).reason
 

@@ -11,6 +11,7 @@ from torch.autograd import Function
 from elman.nn.flags import Flags
 from elman.nn.lengths import packing
 from elman.nn.stack import Drawn, Tensors, run
+from elman.ops.composed import differentiated
 
 if TYPE_CHECKING:
     from elman.nn.rnn import RNN
@@ -118,10 +119,8 @@ def run_in_parts(
     Of each part only the states before it are kept for the backward pass, which computes the part
     once more: Chen et al., Training Deep Nets with Sublinear Memory Cost (2016, arXiv 1604.06174).
     """
-    if not torch.is_grad_enabled():
-        return asked.all_parts(x, h_0, tensors, lambda _: None)
     given = x, *h_0, *tensors.values()
-    if not any(t.requires_grad for t in given):
+    if not differentiated(given):
         return asked.all_parts(x, h_0, tensors, lambda _: None)
     results = Parts.apply(asked, len(h_0), tuple(tensors), *given)
     return list(results[: -len(h_0)]), list(results[-len(h_0) :])

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from elman.ops import cpu, operators, reference
 from elman.ops.activations import Nonlinearity
-from elman.ops.doors import AUTOCAST_FROM, scan, traced, transformed
+from elman.ops.doors import AUTOCAST_FROM, scan, traced, transformed, watched
 from elman.ops.gates import Gates
 from elman.ops.layout import ended
 from elman.ops.norm import Norm
@@ -65,7 +65,7 @@ def alike(tensors: Sequence[Tensor], H: int, may_cast: bool) -> bool:
     """Whether that layer serves tensors of a device that has its kernel."""
     device, dtype = tensors[0].device, tensors[0].dtype
     cast = torch.is_autocast_enabled(device.type)
-    if (cast and not may_cast) or transformed() or traced():
+    if (cast and not may_cast) or transformed() or traced() or watched():
         return False
     for t in tensors:
         if t.device != device or (t.dtype not in AUTOCAST_FROM if cast else t.dtype != dtype):
@@ -79,6 +79,15 @@ def alike(tensors: Sequence[Tensor], H: int, may_cast: bool) -> bool:
 def _backend_of(device: torch.device, dtype: torch.dtype, wanted: str | None, H: int) -> str:
     """What `select` chooses, which takes longer to find than a small layer does."""
     return select(device, dtype, wanted, H).backend
+
+
+def differentiated(tensors: Sequence[Tensor | None]) -> bool:
+    """Whether autograd is to hear of a call: never in inference mode, as of torch's operators."""
+    return (
+        torch.is_grad_enabled()
+        and any(t is not None and t.requires_grad for t in tensors)
+        and not torch.is_inference_mode_enabled()
+    )
 
 
 def check_devices(tensors: Sequence[Tensor]) -> None:
@@ -108,7 +117,8 @@ def to_be_transformed(*bars: Tensor | None) -> bool:
 def stamp_of(output: Tensor) -> Tensor:
     """A tensor without numbers that has the version counter of the output."""
     stamp = output.detach()
-    stamp.data = _nothing(output.dtype, output.device)
+    ordinary = type(output) is Tensor  # and not a fake one, which would not serve another call
+    stamp.data = _nothing(output.dtype, output.device) if ordinary else torch.empty_like(output[:0])
     return stamp
 
 

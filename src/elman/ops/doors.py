@@ -176,6 +176,14 @@ def traced() -> bool:
     return torch.jit.is_tracing()  # type: ignore[attr-defined]
 
 
+def watched() -> bool:
+    """Whether a mode of torch's dispatcher should see every operator: of fake tensors, of make_fx.
+
+    A kernel that is handed addresses it would not see, and fake tensors have none.
+    """
+    return torch._C._len_torch_dispatch_stack() > 0
+
+
 def transformed() -> bool:
     """Whether there is vmap or forward mode around, or another transform of torch.func."""
     return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
@@ -189,7 +197,8 @@ def _chosen(x: Tensor, backend: str | None) -> str | None:
     """
     if traced():
         return None
-    if torch.compiler.is_compiling() and (backend or asked_for()) is None and not x.is_complex():
+    graph = torch.compiler.is_compiling() or watched()
+    if graph and (backend or asked_for()) is None and not x.is_complex():
         return OPERATORS
     chosen = select(x.device, x.dtype, backend, x.shape[-1]).backend
     return None if x.is_complex() else chosen

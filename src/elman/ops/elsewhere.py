@@ -16,6 +16,7 @@ from elman.ops.check import check_batch_sizes, shape
 from elman.ops.composed import on_one_gpu
 from elman.ops.cuda import layer as cuda_layer
 from elman.ops.derivatives import both
+from elman.ops.doors import autocast
 from elman.ops.gates import Gates, from_flat, numbers, spread
 from elman.ops.layout import (
     begun,
@@ -48,7 +49,10 @@ def _elsewhere(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
                     )
             if x.is_cpu and cpu.serves(x.device, x.dtype) is None:  # that has just loaded them
                 return getattr(torch.ops.elman, name).default(*arguments)
-            return composed(*arguments)
+            if not autocast(x):
+                return composed(*arguments)
+            with torch.autocast(x.device.type, enabled=False):  # as in the kernels, and as its rule
+                return composed(*arguments)
 
         torch.library.impl(f"elman::{name}", "CompositeExplicitAutograd")(run)
         return composed
@@ -140,6 +144,9 @@ def _layer_backward(
         found = cuda_layer.layer_backward(
             output_bar, h_n_bar, x, h_0, output, weights, bias, NAMES[number], batch_sizes, wants
         )
+        x_bar, like = found[0], lying_as(x)  # rules.py says so, and a graph counts on it
+        if x_bar is not None and x_bar.stride() != like.stride():
+            found[0] = like.copy_(x_bar)
         return [x.new_empty(0) if bar is None else bar for bar in found]
     _, N, H = h_0.shape
     x_bar, h_0_bar, weight_bars = lying_as(x).zero_(), h_0.new_zeros(h_0.shape), []

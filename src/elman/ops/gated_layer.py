@@ -15,7 +15,14 @@ from torch.autograd import Function
 from elman.ops import cpu, onnx, operators
 from elman.ops.activations import NUMBERS, Nonlinearity
 from elman.ops.check import check_batch_sizes, check_nonlinearity
-from elman.ops.composed import Kind, check_devices, composed, in_one_piece, stamp_of
+from elman.ops.composed import (
+    Kind,
+    check_devices,
+    composed,
+    differentiated,
+    in_one_piece,
+    stamp_of,
+)
 from elman.ops.doors import autocast, transformed
 from elman.ops.gated_gradients import Parts, gradients
 from elman.ops.gates import Gates, check_gates
@@ -64,7 +71,7 @@ def gated_layer(
     if callable(nonlinearity) or not in_one_piece(tensors):
         check_devices(tensors)
         return composed(kind, x, h_0, weights, gates, batch_sizes, norms)
-    if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
+    if differentiated(tensors):
         return GatedLayer.apply(kind, batch_sizes, parts.counts(), *tensors)
     output, h_n, *_ = _run(kind, parts, False, batch_sizes)
     return output, h_n

@@ -21,13 +21,14 @@ from elman.ops.composed import (
     check_devices,
     composed,
     differentiable,
+    differentiated,
     in_one_piece,
     on_one_gpu,
     stamp_of,
     to_be_transformed,
 )
 from elman.ops.cuda import layer as cuda_layer
-from elman.ops.doors import autocast, autocast_done, transformed
+from elman.ops.doors import autocast, autocast_done, transformed, watched
 from elman.ops.gated_layer import gated_layer
 from elman.ops.gates import Gates
 from elman.ops.layout import live
@@ -82,7 +83,7 @@ def layer(
         h_0 = x.new_zeros(len(weights), x.shape[1], flat[1].shape[0])
     if f is None or not plain:
         return gated_layer(x, h_0, weights, nonlinearity, batch_sizes, gates, bound, norms)
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or watched():
         return _for_a_graph(x, h_0, weights, f, batch_sizes)
     if batch_sizes is not None:
         check_batch_sizes(batch_sizes, x, h_0[0])
@@ -128,9 +129,7 @@ def _run(
     if kernels is cuda_layer and autocast(x):  # the other is not asked for then
         with autocast_done(x, h_0, *weights) as (x, h_0, *weights):
             return _run(kernels, nonlinearity, batch_sizes, bias, x, h_0, weights)
-    if torch.is_grad_enabled() and any(
-        t is not None and t.requires_grad for t in (x, h_0, *weights)
-    ):
+    if differentiated((x, h_0, *weights)):
         return Layer.apply(kernels, nonlinearity, batch_sizes, bias, x, h_0, *weights)
     return kernels.layer(x, h_0, weights, bias, nonlinearity, batch_sizes)
 
@@ -142,7 +141,7 @@ def _for_a_graph(
     nonlinearity: str,
     batch_sizes: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
-    """What torch.compile or an export should write down: one node, where that says it all."""
+    """What torch.compile, an export or make_fx should write down: one node, if that says it all."""
     if onnx.exporting():
         return onnx.layer(x, h_0, weights, nonlinearity, batch_sizes)
     if x.dtype not in cpu.OWN or autocast(x) or transformed() or asked_for():
@@ -183,6 +182,9 @@ class Layer(Function):
     @staticmethod
     def backward(ctx: Any, output_bar: Tensor | None, h_n_bar: Tensor | None) -> tuple:
         x, h_0, output, batch_sizes, *weights = ctx.saved_tensors
+        if ctx.kernels is cuda_layer and autocast(x):  # whose products it would have rounded
+            with torch.autocast(x.device.type, enabled=False):
+                return Layer.backward(ctx, output_bar, h_n_bar)
         nonlinearity, bias = ctx.kind
         if ctx.stamp._version != ctx.version:
             output, _ = ctx.kernels.layer(x, h_0, weights, bias, nonlinearity, batch_sizes)

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import Function
 
 from elman.ops.derivatives import GatedScan, LinearScan, Scan
 
@@ -30,18 +31,25 @@ def run_linear_scan(*arguments: Any) -> Tensor:
 
 
 def _scan(*arguments: Any) -> Tensor:
-    states: Tensor = Scan.apply(*arguments)
+    states: Tensor = _apply(Scan, arguments)
     return states
 
 
 def _gated_scan(*arguments: Any) -> tuple[Tensor, Tensor]:
-    both: tuple[Tensor, Tensor] = GatedScan.apply(*arguments)
+    both: tuple[Tensor, Tensor] = _apply(GatedScan, arguments)
     return both
 
 
 def _linear_scan(*arguments: Any) -> Tensor:
-    states: Tensor = LinearScan.apply(*arguments)
+    states: Tensor = _apply(LinearScan, arguments)
     return states
+
+
+def _apply(rule: type[Function], arguments: tuple[Any, ...]) -> Any:
+    if torch.is_inference_mode_enabled():  # as torch's operators, it is not for autograd then
+        with torch.no_grad():
+            return rule.apply(*arguments)
+    return rule.apply(*arguments)
 
 
 def _leave_to_later() -> bool:

@@ -31,9 +31,11 @@ def serves(device: torch.device, dtype: torch.dtype, H: int | None = None) -> st
     if capability not in ((9, 0), (10, 0), (10, 3)):
         has = f"{capability[0]}.{capability[1]}"
         return f"it needs clusters of 16 blocks, as compute capability 9.0 has; this GPU has {has}"
-    if H is not None and not fits(H, dtype):
-        return f"a weight of {H} by {H} in {dtype} does not fit in a cluster of blocks"
-    return compiled.problem()
+    if compiled.problem() is not None:
+        return compiled.problem()
+    if H is not None and not fits(H, dtype, compiled.at_once(device)):
+        return f"a weight of {H} by {H} in {dtype} does not fit in a cluster of this GPU's blocks"
+    return None
 
 
 def by_name(device: torch.device, dtype: torch.dtype, H: int | None = None) -> str | None:

@@ -60,12 +60,12 @@ def layer(
     x, bias = x.contiguous(), biases[0] + biases[1] if biases else None
     a = x.new_empty(*x.shape[:2], len(weight_hh))
     now, later = a[:steps], a[steps:]
-    _product(x[:steps], weight_ih, bias, now)
+    product(x[:steps], weight_ih, bias, now)
     begun = torch.zeros(1, dtype=torch.int32, device=x.device)
     with _beside(begun) as aside:
         run(FORWARD, now, weight_hh, first, f=nonlinearity, out=now, begun=begun)
         with aside():
-            _product(x[steps:], weight_ih, bias, later)
+            product(x[steps:], weight_ih, bias, later)
     run(FORWARD, later, weight_hh, now[-1], f=nonlinearity, out=later, last=last)
     return a
 
@@ -83,9 +83,9 @@ def _share(N: int, H_in: int, H: int, dtype: torch.dtype, device: torch.device) 
     return beside / (beside + cost(cut, dtype == torch.float32))
 
 
-def _product(x: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor) -> None:
-    """Out = x weightᵀ + bias."""
-    rows, to = x.flatten(0, 1), out.flatten(0, 1)
+def product(x: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor) -> None:
+    """Out = x weightᵀ + bias, of sequences (L, N, ...) or packed rows; `out` is contiguous."""
+    rows, to = x.flatten(0, -2), out.flatten(0, -2)
     if bias is None:
         torch.mm(rows, weight.mT, out=to)
     else:

@@ -190,7 +190,9 @@ def at_once(device: torch.device) -> tuple[int, ...]:
             config.gridDimX, config.gridDimY, config.gridDimZ = blocks, 1, 1
             config.blockDimX, config.blockDimY, config.blockDimZ = 256, 1, 1
             config.sharedMemBytes, config.attrs, config.numAttrs = shared, [cluster], 1
-            found.append(_done(driver.cuOccupancyMaxActiveClusters(function, config)))
+            code, many = driver.cuOccupancyMaxActiveClusters(function, config)
+            none = code == driver.CUresult.CUDA_ERROR_INVALID_CLUSTER_SIZE
+            found.append(0 if none else _done((code, many)))
     return tuple(found)
 
 

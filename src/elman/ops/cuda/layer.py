@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from elman.ops.check import check_layer
 from elman.ops.cuda import beside, run, small
@@ -112,7 +111,10 @@ def _from_x(x: Tensor, ways: list[list[Tensor]]) -> Tensor:
     weight_ih, _, *biases = (
         ts[0] if len(ts) == 1 else torch.cat(ts) for ts in zip(*ways, strict=True)
     )
-    return functional.linear(x, weight_ih, biases[0] + biases[1] if biases else None)
+    # into a tensor of its own: functional.linear gives a view, in which the caller could not write
+    a = x.new_empty(*x.shape[:-1], len(weight_ih))
+    beside.product(x, weight_ih, biases[0] + biases[1] if biases else None, a)
+    return a
 
 
 def _gradients(

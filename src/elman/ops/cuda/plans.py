@@ -98,9 +98,9 @@ def plan(
     return min(possible, key=of_all, default=None)
 
 
-def fits(H: int, dtype: torch.dtype) -> bool:
-    """Whether there is a plan for H units."""
-    return plan(H, 1, 1, dtype) is not None
+def fits(H: int, dtype: torch.dtype, at_once: tuple[int, ...] = AT_ONCE) -> bool:
+    """Whether there is a plan for H units, on a GPU that runs so many clusters."""
+    return plan(H, 1, 1, dtype, at_once) is not None
 
 
 def _plans(H: int, wide: bool) -> Iterator[Plan]:
