@@ -281,7 +281,7 @@ class Derivation {
       const Across<T>& left = left_[i];
       vectors<T>(0, H_, [&](int64_t j, int64_t n) ELMAN_INLINE {
         Vec<T> state = load(before + j, n);
-        if (left.here()) state *= left.at(j, n);
+        if (left.here()) state = left.times(state, j, n);
         store(g_bar + j, load(g_bar + j, n) + load(lambda + j, n) * (load(y + j, n) - state), n);
       });
     }

@@ -60,7 +60,7 @@ void normalise_back(const Norm<T>& norm, int64_t H, const T* within, const T* no
 template <class T, class F>
 struct Activate {
   explicit Activate(const Scan<T>& of) : scan(of), f(of.f) {}
-  static constexpr bool kByRow = false;  // or, when all its sums are there, completes each row
+  static constexpr bool kByRow = false;      // or, when all its sums are there, completes each row
   static constexpr bool kReadsMuch = false;  // besides what its sums are made of
   const Scan<T>& scan;
   const F f;
@@ -175,9 +175,8 @@ struct Gate : Activate<T, F> {
       const Vec<T> gate = g.here() ? g.at(j, n) : all<T>(1);
       if (g.here()) h *= gate;
       if (carry) {
-        Vec<T> kept = e.here() ? e.at(j, n) : T(1) - gate;
-        if (left.here()) kept *= left.at(j, n);
-        h += kept * load(before + j, n);
+        const Vec<T> kept = e.here() ? e.at(j, n) : T(1) - gate, old = load(before + j, n);
+        h += kept * (left.here() ? left.times(old, j, n) : old);
       }
       store(to + j, h, n);
     });
@@ -203,13 +202,15 @@ struct Combine {
     const T* const e = before == nullptr ? nullptr : first(scan.e);
     T* const out = first(scan.out);
     each_vector(tile, scan.H, [&](int64_t j, int64_t n) ELMAN_INLINE {
-      return [=, this, skip = tile.skip, apart = tile.before.row](Vec<T> s, int64_t i) ELMAN_INLINE {
-        const int64_t r = i * skip;
-        if (p != nullptr) s *= load(p + r * scan.p.row + j, n);
-        s += load(x + r * scan.x.row + j, n);
-        if (e != nullptr) s += load(e + r * scan.e.row + j, n) * load(before + r * apart + j, n);
-        store(out + r * scan.out.row + j, s, n);
-      };
+      return [=, this, skip = tile.skip, apart = tile.before.row](Vec<T> s, int64_t i)
+                 ELMAN_INLINE {
+                   const int64_t r = i * skip;
+                   if (p != nullptr) s *= load(p + r * scan.p.row + j, n);
+                   s += load(x + r * scan.x.row + j, n);
+                   if (e != nullptr)
+                     s += load(e + r * scan.e.row + j, n) * load(before + r * apart + j, n);
+                   store(out + r * scan.out.row + j, s, n);
+                 };
     });
   }
 };
@@ -237,7 +238,8 @@ struct Back {
         const int64_t r = i * skip;
         if (h_bar != nullptr) g += load(h_bar + r * scan.h_bar.row + j, n);
         if (last_bar != nullptr) g += load(last_bar + r * scan.last_bar.row + j, n);
-        store(out + r * scan.out.row + j, f.template back<T>(load(h + r * scan.h.row + j, n), g), n);
+        store(out + r * scan.out.row + j, f.template back<T>(load(h + r * scan.h.row + j, n), g),
+              n);
       };
     });
   }
@@ -326,14 +328,13 @@ struct GateBack : RowBack<T, F> {
     else
       vectors<T>(row.begin, row.end, [&, this](int64_t j, int64_t n) ELMAN_INLINE {
         Vec<T> sum = load(to + j, n);
-        if (q.here()) sum *= q.at(j, n);
-        if (left_after.here()) sum *= left_after.at(j, n);
+        if (q.here()) sum = q.times(sum, j, n);
+        if (left_after.here()) sum = left_after.times(sum, j, n);
         sum = reaching(j, n, sum);
         const Vec<T> gate = g.here() ? g.at(j, n) : all<T>(1);
         if (carry) {
-          Vec<T> kept = e.here() ? e.at(j, n) : T(1) - gate;
-          if (left.here()) kept *= left.at(j, n);
-          store(carried + j, kept * sum, n);
+          const Vec<T> on = (e.here() ? e.at(j, n) : T(1) - gate) * sum;
+          store(carried + j, left.here() ? left.times(on, j, n) : on, n);
         }
         if (g.here()) sum *= gate;
         store(delta + j, f.template back<T>(load(y + j, n), sum), n);

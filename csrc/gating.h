@@ -48,6 +48,8 @@ struct Gating {
                : t.dim() == 3 && fits(1, N) && fits(2, H) &&
                      (t.size(0) == 1 || (!steps.packed() && t.size(0) == steps.time().L)),
           "elman: a factor should be (L, N, H), or one in the place of any of them");
+      STD_TORCH_CHECK(t.numel() == 0 || t.const_data_ptr() != nullptr,
+                      "elman: a factor has no numbers: its storage was taken away");
       if (t.stride(t.dim() - 1) != 0) t = even(t);
     }
   }

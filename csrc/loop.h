@@ -81,8 +81,8 @@ template <class T>
 inline void scale_row(const Across<T>& q, const Across<T>& left, const T* row, int64_t H, T* to) {
   vectors<T>(0, H, [&](int64_t j, int64_t n) ELMAN_INLINE {
     Vec<T> state = load(row + j, n);
-    if (q.here()) state *= q.at(j, n);
-    if (left.here()) state *= left.at(j, n);
+    if (q.here()) state = q.times(state, j, n);
+    if (left.here()) state = left.times(state, j, n);
     store(to + j, state, n);
   });
 }

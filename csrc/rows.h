@@ -62,6 +62,11 @@ struct Across {
     if (single) return all<T>(first());
     return flags != nullptr ? load_flags<T>(flags + j, n) : load(data + j, n);
   }
+  // x ⊙ at(j, n). Of bools it is a choice: where one is false x may be anything, NaN too.
+  ELMAN_INLINE Vec<T> times(Vec<T> x, int64_t j, int64_t n) const {
+    const Vec<T> by = at(j, n), zero{};
+    return flags == nullptr ? x * by : by == zero ? zero : x;
+  }
   // body(j, n, at(j, n)) for every vector of the columns begin to end.
   template <class Body>
   ELMAN_INLINE void each(int64_t begin, int64_t end, Body body) const {

@@ -156,6 +156,17 @@ def test_saved_and_loaded(tmp_path):
         Reservoir(1, 26).load_state_dict(model.state_dict())
 
 
+def test_converted_the_read_out_stays_in_float64_and_the_state_goes_along():
+    x = series(300, 1)
+    model = Reservoir(1, 25, dtype=DTYPE).fit(x[:200], x[1:201])
+    expected = model.predict(x[200:], carry=True)
+    model.fit(x[:200], x[1:201])
+    found = model.float().predict(x[200:].float(), carry=True)
+    assert model.readout.dtype == torch.float64
+    assert found.dtype == torch.float32
+    assert (found - expected).abs().max() < 1e-2  # in float32, along a fit that is nearly collinear
+
+
 def test_gradients_reach_the_input():
     x = series(40, 1)
     model = Reservoir(1, 6, washout=5, ridge=1e-2, dtype=DTYPE).fit(x, x)

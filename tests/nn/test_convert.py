@@ -283,6 +283,17 @@ def test_the_mode_decides_for_torch_and_goes_with_the_swap():
     torch.testing.assert_close(rnn(x)[0], expected)
 
 
+def test_the_way_back_leads_to_torchs_own_class_where_its_name_was_given_away(monkeypatch):
+    theirs = torch.nn.RNN
+    monkeypatch.setattr(torch.nn, "RNN", elman.RNN)  # the shortest way to change a program over
+    model = nn.Sequential(torch.nn.RNN(3, 4))
+    x = torch.randn(5, 2, 3)
+    expected, _ = model(x)
+    assert elman.unconvert(model) == 1
+    assert type(model[0]) is theirs
+    torch.testing.assert_close(model(x)[0], expected)
+
+
 @pytest.mark.parametrize("swap", [elman.convert, elman.unconvert])
 def test_what_is_no_module(swap):
     with pytest.raises(TypeError, match=r"model should be a torch\.nn\.Module, got list"):

@@ -63,6 +63,23 @@ def test_h_0_and_lengths():
         same(run(x, h_0, lengths), rnn(x, h_0, lengths=lengths))
 
 
+@pytest.mark.parametrize("strict", [False, True], ids=["", "strict"])
+@pytest.mark.parametrize("what", ["reset", "a reversed layer"])
+def test_lengths_leave_the_length_of_a_batch_open(what, strict):
+    rnn = elman.RNN(3, 4, wiring=None if what == "reset" else elman.Wiring(reverse=True))
+    free, x, lengths = {0: ANY, 1: ANY}, torch.randn(5, 2, 3), torch.tensor([2, 5])
+    given, shapes = {"lengths": lengths}, {"input": free, "lengths": {0: ANY}}
+    if what == "reset":
+        given["reset"], shapes["reset"] = torch.rand(5, 2) < 0.5, free
+    program = export(rnn, (x,), given, dynamic_shapes=shapes, strict=strict)
+    x, lengths = torch.randn(9, 3, 3), torch.tensor([9, 0, 4])
+    given = {"lengths": lengths}
+    if what == "reset":
+        given["reset"] = torch.rand(9, 3) < 0.5
+    for got, want in zip(program.module()(x, **given), rnn(x, **given), strict=True):
+        torch.testing.assert_close(got, want)
+
+
 def test_an_exported_program_trains():
     """Its gradients are the layer's, of any order, with no need of the module it was made from."""
     rnn = elman.RNN(3, 4, bidirectional=True, dtype=torch.float64)
@@ -153,12 +170,36 @@ def test_torch_does_not():
 
 
 @pytest.mark.filterwarnings("ignore")  # the tracer warns of what it freezes, and of its own age
-def test_trace_keeps_the_numbers():
-    model = elman.RNN(3, 4, num_layers=2, bidirectional=True).eval()
+@pytest.mark.parametrize("both", [False, True], ids=["one direction", "both"])
+def test_trace_keeps_the_numbers(both):
+    model = elman.RNN(3, 4, num_layers=2, bidirectional=both).eval()
     traced = torch.jit.trace(model, (torch.randn(5, 2, 3),))
     y = torch.randn(5, 2, 3)
     for got, expected in zip(traced(y), model(y), strict=True):
         torch.testing.assert_close(got, expected)
+
+
+@pytest.mark.filterwarnings("ignore")  # of what differs from call to call, and of its own age
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"dynamics": elman.Dynamics(zoneout=0.5)},
+        {"dynamics": elman.Dynamics(recurrent_dropout=0.5)},
+        {"wiring": elman.Wiring(input_dropout=0.5, output_dropout=0.5)},
+    ],
+    ids=["zoneout", "recurrent dropout", "variational dropout"],
+)
+def test_trace_writes_down_what_is_drawn(arguments):
+    """By an operator of torch's: the kernels' own draw it would not see."""
+    rnn, x = elman.RNN(3, 4, **arguments), torch.randn(5, 2, 3)
+    traced = torch.jit.trace(rnn, (x,), check_trace=False)
+    assert any(node.kind() == "aten::rand" for node in traced.inlined_graph.nodes())
+    outputs = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        outputs.append(traced(x)[0])
+    assert torch.equal(outputs[0], outputs[1])
+    assert not torch.equal(outputs[0], outputs[2])
 
 
 @pytest.mark.filterwarnings("ignore")  # of its own age

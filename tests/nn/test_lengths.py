@@ -62,9 +62,17 @@ def test_lengths_of_few_bits_may_go_with_many_steps(dtype):
     parts.load_state_dict(rnn.state_dict())
     x, lengths = torch.randn(300, 3, 3, dtype=torch.float64), torch.tensor([100, 20, 120])
     output, h_n = rnn(x, lengths=lengths)
-    torch.testing.assert_close(parts(x, lengths=lengths.to(dtype))[0], output)
-    with torch.no_grad():
-        torch.testing.assert_close(rnn(x, lengths=lengths.to(dtype), states="last")[1], h_n)
+    for given in (lengths.to(dtype), lengths.to(dtype).numpy(), [*lengths.to(dtype).numpy()]):
+        torch.testing.assert_close(parts(x, lengths=given)[0], output)
+        with torch.no_grad():
+            torch.testing.assert_close(rnn(x, lengths=given, states="last")[1], h_n)
+
+
+def test_lengths_of_each_sample_are_not_for_vmap():
+    rnn, x = elman.RNN(3, 4), torch.randn(2, 5, 3, 3)
+    lengths = torch.tensor([[1, 2, 5], [5, 0, 3]])
+    with pytest.raises(RuntimeError, match="lengths should be the same for every sample"):
+        torch.vmap(lambda x, lengths: rnn(x, lengths=lengths)[0])(x, lengths)
 
 
 def test_what_lies_beyond_is_never_read():

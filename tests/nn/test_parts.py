@@ -105,6 +105,36 @@ def test_the_mode_is_that_of_the_call(arguments):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("name", ["dropout", "nonlinearity"])
+def test_the_layer_is_that_of_the_call(name):
+    """As without parts: what is set between the loss and its gradient holds from then on."""
+    _, rnn = pair(num_layers=2, dropout=0.5)
+    x, found = torch.randn(L, N, K, dtype=torch.float64), []
+    for other in (getattr(rnn, name), {"dropout": 0.0, "nonlinearity": "relu"}[name]):
+        torch.manual_seed(5)
+        loss = rnn(x)[0].square().sum()
+        setattr(rnn, name, other)
+        found.append(torch.autograd.grad(loss, list(rnn.parameters())))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+def test_many_gradients_at_once_are_refused():
+    _, rnn = pair()
+    output, _ = rnn(torch.randn(L, N, K, dtype=torch.float64))
+    bars = torch.randn(2, *output.shape, dtype=torch.float64)
+    with pytest.raises(RuntimeError, match="one gradient at a time"):
+        torch.autograd.grad(output, rnn.weight_hh_l0, bars, is_grads_batched=True)
+
+
+def test_on_the_meta_device_too():
+    rnn = elman.RNN(K, H, checkpoint_every=3, device="meta")
+    rnn(torch.randn(L, N, K, device="meta"))[0].sum().backward()
+    assert rnn.weight_hh_l0.grad.is_meta
+    with pytest.raises(ValueError, match=r"input is torch.float64 but the weights are"):
+        rnn(torch.randn(L, N, K, device="meta", dtype=torch.float64))
+
+
 @pytest.mark.parametrize("name", ["mask", "lengths"])
 def test_what_has_been_written_in_since_is_told_of(name):
     _, rnn = pair()

@@ -4,6 +4,9 @@ Tolerance: L · layers · (H + 8) roundings in a state, over at most L·N rows i
 in tests/ops/test_agreement.py; no weight grows anything, so nothing is larger than a few tens.
 """
 
+import contextlib
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +14,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import elman
 from elman import Dynamics, Wiring
+from elman.ops import cpu, use_backend
 from tests.nn.by_hand import by_hand
 from tests.tolerances import distance, worst
 
@@ -319,3 +323,77 @@ def test_other_numbers_may_be_numpys():
     made = Dynamics(zoneout=np.float32(0.25), noise=np.float64(0.5), clip=np.int64(2))
     assert made == Dynamics(zoneout=0.25, noise=0.5, clip=2)
     assert repr(made) == repr(Dynamics(zoneout=0.25, noise=0.5, clip=2))
+
+
+def test_a_leak_that_is_given_is_put_back_too():
+    """Built without numbers, as for a model that is sharded, and then filled."""
+    rnn = elman.RNN(3, 4, dynamics=Dynamics(leak=UNITS), device="meta").to_empty(device="cpu")
+    rnn.leak_l0.fill_(torch.nan)
+    rnn.reset_parameters()
+    torch.testing.assert_close(rnn.leak_l0, torch.tensor(UNITS))
+
+
+def test_a_gap_in_numbers_that_are_lazily_negated():
+    x = torch.randn(5, 2, 3, dtype=torch.complex64).conj().imag
+    mask, rnn = torch.rand(5, 2) < 0.5, elman.RNN(3, 4)
+    assert x.is_neg()
+    torch.testing.assert_close(rnn(x, mask=mask)[0], rnn(x.resolve_neg(), mask=mask)[0])
+
+
+AUTOCAST = {
+    "a leak of each unit": {"dynamics": Dynamics(leak=UNITS)},
+    "a leak learned": {"dynamics": Dynamics(leak=0.3, learn_leak=True)},
+    "layer norm": {"dynamics": Dynamics(layer_norm=True)},
+    "recurrent dropout": {"dynamics": Dynamics(recurrent_dropout=0.1)},
+}
+
+
+@pytest.mark.parametrize("arguments", AUTOCAST.values(), ids=AUTOCAST)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("backend", [None, "aten"])
+def test_autocast_casts_what_lies_between_the_states(arguments, dtype, backend):
+    """A layer above another is given its output, in autocast's dtype."""
+    rnn = elman.RNN(3, 4, num_layers=2, **arguments)
+    narrow = copy.deepcopy(rnn).bfloat16()
+    x, found = torch.randn(5, 2, 3), []
+    for layer, given, enabled in ((rnn, x.to(dtype), True), (narrow, x.bfloat16(), False)):
+        torch.manual_seed(1)
+        chosen = contextlib.nullcontext() if backend is None else use_backend(backend)
+        with chosen, torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            output, h_n = layer(given)
+        found.append((output, h_n))
+        output.float().sum().backward()
+        assert layer.weight_hh_l0.grad.dtype == layer.weight_hh_l0.dtype
+    for one, other in zip(*found, strict=True):
+        assert one.dtype == torch.bfloat16
+        torch.testing.assert_close(one, other, rtol=0, atol=2**-6)  # a few roundings of two bytes
+
+
+@pytest.mark.skipif(cpu.problem() is not None, reason="of the kernels: others multiply")
+@pytest.mark.parametrize("arguments", [{}, {"dynamics": Dynamics(leak=0.5)}], ids=["plain", "leak"])
+@pytest.mark.parametrize("D", [1, 2], ids=["one direction", "both"])
+def test_nothing_passes_a_reset_not_even_nan(arguments, D):
+    """What a row had read before is as if it had never been, and the other way round."""
+    rnn = elman.RNN(3, 20, bidirectional=D == 2, nonlinearity="relu", **arguments)
+    x = torch.randn(8, 3, 3)
+    reset = torch.zeros(8, 3, dtype=torch.bool)
+    reset[4, 1] = True
+    for bad, good in ((slice(0, 4), slice(4, 8)), (slice(4, 8), slice(0, 4))):
+        spoiled = x.clone()
+        spoiled[bad, 1] = torch.nan
+        spoiled.requires_grad_()
+        output, _ = rnn(spoiled, reset=reset)
+        alone = x[good, 1:2].clone().requires_grad_()
+        expected, _ = rnn(alone)
+        torch.testing.assert_close(output[good, 1:2], expected)
+        (found,) = torch.autograd.grad(output[:, 1].sum(), spoiled)
+        (wanted,) = torch.autograd.grad(expected.sum(), alone)
+        torch.testing.assert_close(found[good, 1:2], wanted)
+
+
+@pytest.mark.skipif(cpu.problem() is not None, reason="torch's own operators go on without")
+def test_a_leak_without_its_numbers_is_said():
+    rnn = elman.RNN(3, 4, dynamics=Dynamics(leak=UNITS))
+    rnn.leak_l0.untyped_storage().resize_(0)
+    with pytest.raises(RuntimeError, match="a factor has no numbers"), torch.no_grad():
+        rnn(torch.randn(5, 2, 3))

@@ -457,6 +457,30 @@ def test_no_units_are_no_numbers(H):
     assert stream.step(torch.randn(1, 3)).shape == (1, 0)
 
 
+@pytest.mark.skipif(cpu.problem() is not None, reason="torch's own operators go on without")
+def test_a_state_without_numbers_is_refused():
+    stream = Stream(small())
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        fake = torch.zeros(1, 1, 4)
+        with pytest.raises(TypeError, match="ordinary tensors, not on FakeTensor"):
+            Stream(elman.RNN(3, 4))
+        with pytest.raises(TypeError, match="ordinary tensors, not on FakeTensor"):
+            stream.state  # noqa: B018 - it is made when it is read
+    state = stream.state
+    for h in (fake.new_zeros(state.shape), torch.empty_like(state)):
+        if type(h) is torch.Tensor:
+            h.untyped_storage().resize_(0)
+        with pytest.raises((TypeError, ValueError), match=r"ordinary tensors|has no numbers"):
+            stream.state = h
+    assert torch.equal(stream.state, state)
+
+
+def test_it_computes_what_torchs_layer_does_whose_mode_was_set():
+    rnn, x = nn.RNN(3, 4), torch.randn(1, 3)
+    rnn.mode = "RNN_RELU"
+    torch.testing.assert_close(Stream(rnn).step(x), rnn(x)[0])
+
+
 @pytest.mark.skipif(cpu.problem() is not None, reason="torch's own step reads what is not there")
 def test_numbers_taken_away_are_an_error():
     x = torch.randn(1, 3)

@@ -82,3 +82,20 @@ def test_the_slope_is_torchs(f, bound):
     found = slope(y.detach(), f, bound)
     found = torch.ones_like(z) if found is None else found
     assert distance(found, expected) <= worst(16, 2)
+
+
+@every
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("bound", [0.1, 2.0])
+def test_of_two_bytes_a_bound_takes_no_slope_but_at_its_ends(f, bound, dtype):
+    """Up to where y is told from its end: two roundings of it away."""
+    z = torch.linspace(-bound, bound, 401, dtype=torch.float64).to(dtype)
+    y = activate(z, f, bound)
+    low, high = activate(torch.tensor([-bound, bound], dtype=dtype), f, bound)
+    eps = torch.finfo(dtype).eps
+    off = (y - low > 2 * eps * low.abs()) & (high - y > 2 * eps * high.abs())
+    found, free = slope(y, f, bound), slope(y, f)
+    free = torch.ones_like(y) if free is None else free
+    assert off.sum() > 100 or f in ("hardtanh", "softplus")
+    assert torch.equal(found[off], free[off])
+    assert (found[(y == low) | (y == high)] == 0).all()

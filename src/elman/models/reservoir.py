@@ -293,6 +293,15 @@ class Reservoir(nn.Module):
         """W_out [1, x, h] in the dtype of x; in float64 on the way, for its terms are large."""
         return nn.functional.linear(_features(x, h), self._fitted()).to(x.dtype)
 
+    def _apply(self, fn: Any, recurse: bool = True) -> "Reservoir":
+        """As torch.nn.Module's, through which a module is moved or converted; float64 stays so."""
+        readout = self.readout
+        super()._apply(fn, recurse)
+        if readout is not None and self.readout is not None:
+            self.readout = readout.to(self.readout.device)
+        self.state, self._last = (t if t is None else fn(t) for t in (self.state, self._last))
+        return self
+
     def _check(self, x: Tensor, lengths: Lengths | None) -> None:
         """The kind of x; sizes and dtype the layer looks at."""
         if not isinstance(x, Tensor):

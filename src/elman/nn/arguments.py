@@ -14,6 +14,11 @@ MODES = {name: f"RNN_{name.upper()}" for name in NONLINEARITIES}
 OF_TORCH = ("tanh", "relu")
 
 
+def of_mode(mode: str) -> str:
+    """The nonlinearity that torch means by a mode: it computes what that says, nothing else."""
+    return next(f for f, known in MODES.items() if known == mode)
+
+
 def check_arguments(
     input_size: object,
     hidden_size: object,

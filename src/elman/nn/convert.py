@@ -3,14 +3,15 @@
 from typing import Any
 
 from torch import nn
+from torch.nn.modules import rnn as torchs  # its classes, also where torch.nn.RNN was replaced
 from torch.nn.utils import parametrize
 
-from elman.nn.arguments import MODES, OF_TORCH
+from elman.nn.arguments import MODES, OF_TORCH, of_mode
 from elman.nn.cell import RNNCell
 from elman.nn.rnn import RNN
 
-_TO_ELMAN: dict[type, type] = {nn.RNN: RNN, nn.RNNCell: RNNCell}
-_TO_TORCH: dict[type, type] = {ours: torchs for torchs, ours in _TO_ELMAN.items()}
+_TO_ELMAN: dict[type, type] = {torchs.RNN: RNN, torchs.RNNCell: RNNCell}
+_TO_TORCH: dict[type, type] = {ours: theirs for theirs, ours in _TO_ELMAN.items()}
 #: What torch.nn.RNN keeps beside its parameters and elman.RNN has no use for.
 _TORCH_CACHES = ("_flat_weights", "_flat_weights_names", "_flat_weight_refs")
 
@@ -104,13 +105,11 @@ def _settle_as_elman(module: nn.Module) -> None:
     for name in _TORCH_CACHES:
         vars(module).pop(name, None)
     if isinstance(module, RNN):
-        # torch computes what its mode says; elman has the nonlinearity alone
-        mode = vars(module).pop("mode")
-        module.nonlinearity = next(f for f, known in MODES.items() if known == mode)
+        module.nonlinearity = of_mode(vars(module).pop("mode"))  # which elman has alone
 
 
 def _settle_as_torch(module: nn.Module) -> None:
-    if isinstance(module, nn.RNN):
+    if isinstance(module, torchs.RNN):
         module.mode = MODES[module.nonlinearity]
         module._flat_weights_names = [name for names in module._all_weights for name in names]
         module._init_flat_weights()

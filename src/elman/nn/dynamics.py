@@ -113,6 +113,9 @@ class Dynamics:
                 logit = getattr(rnn, f"leak_logit{suffix}")
                 leak = torch.as_tensor(self.leak, device=logit.device, dtype=logit.dtype)
                 logit.copy_(leak.expand_as(logit).logit())
+            elif isinstance(self.leak, tuple):
+                given = getattr(rnn, f"leak{suffix}")
+                given.copy_(torch.as_tensor(self.leak, device=given.device, dtype=given.dtype))
             if self.layer_norm:
                 getattr(rnn, f"norm_weight{suffix}").fill_(1)
                 getattr(rnn, f"norm_bias{suffix}").zero_()

@@ -1,5 +1,6 @@
 """What a call of an `RNN` can ask beyond torch.nn.RNN's: flags, states, in parts."""
 
+import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -81,12 +82,12 @@ def _padded(
     drawn = draw(rnn, x, N)
     part = _steps_of_part(rnn, keep)
     if part is not None:
-        asked = Sequences(rnn, steps, flags, drawn, part, every, keep, rnn.training)
+        asked = Sequences(copy.copy(rnn), steps, flags, drawn, part, every, keep)
         outputs, last = run_in_parts(asked, x, h_0, tensors)
     elif steps is not None:
-        outputs, last = run_padded(rnn, tensors, x, h_0, steps, flags, drawn, every, rnn.training)
+        outputs, last = run_padded(rnn, tensors, x, h_0, steps, flags, drawn, every)
     else:
-        outputs, last = run(rnn, tensors, x, h_0, None, flags, drawn, every, rnn.training)
+        outputs, last = run(rnn, tensors, x, h_0, None, flags, drawn, every)
     if single:
         outputs, last = [o.squeeze(1) for o in outputs], [h.squeeze(1) for h in last]
     elif first:
@@ -121,9 +122,7 @@ def _packed(rnn: "RNN", packed: PackedSequence, hx: Any, states: str) -> tuple[A
     if order is not None:
         h_0 = [h.index_select(1, order) for h in h_0]
     masks = draw(rnn, data, N)
-    outputs, last = run(
-        rnn, tensors, data, h_0, batch_sizes, Flags(), masks, states == "all", rnn.training
-    )
+    outputs, last = run(rnn, tensors, data, h_0, batch_sizes, Flags(), masks, states == "all")
     if back is not None:
         last = [h.index_select(1, back) for h in last]
     again = [PackedSequence(o, batch_sizes, order, back) for o in outputs]

@@ -79,7 +79,7 @@ def as_flags(
         return Flags(present)
     begins = arranged(reset)
     if lengths is not None:
-        steps = torch.arange(len(begins), device=begins.device)
+        steps = torch.arange(begins.shape[0], device=begins.device)
         begins = begins & (steps[:, None] < lengths.to(begins.device)).unsqueeze(-1)
     left = ~begins
     if not backward:
@@ -100,7 +100,8 @@ def without_gaps(x: Tensor, present: Tensor) -> Tensor:
     tensor([ 1., -2.,  0.,  0.])
     """
     eager = not (torch.compiler.is_compiling() or traced() or transformed())
-    if eager and x.is_cpu and not x.requires_grad and x.dtype in _BITS:
+    plain = x.is_cpu and not x.requires_grad and not x.is_neg()
+    if eager and plain and x.dtype in _BITS:
         # torch.where takes one number after another where a flag is for a whole row: six times as
         # long as the same on the bits
         bits = _BITS[x.dtype]

@@ -25,14 +25,15 @@ def as_lengths(lengths: Lengths) -> Tensor:
 
     Of integers that count far enough: L may be more than they hold.
     """
-    if isinstance(lengths, Tensor):
-        return lengths.long() if lengths.dtype in _NARROW else lengths
-    try:
-        return torch.tensor(lengths, device="cpu", dtype=None if len(lengths) else torch.int64)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(
-            f"lengths should be a Tensor or a list of integers, got {lengths!r}"
-        ) from error
+    if not isinstance(lengths, Tensor):
+        try:
+            dtype = None if len(lengths) else torch.int64
+            lengths = torch.tensor(lengths, device="cpu", dtype=dtype)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise TypeError(
+                f"lengths should be a Tensor or a list of integers, got {lengths!r}"
+            ) from error
+    return lengths.long() if lengths.dtype in _NARROW else lengths
 
 
 class Packing(NamedTuple):
@@ -97,11 +98,16 @@ def check_lengths(lengths: Tensor, N: int, L: int) -> None:
 
     Raises:
         ValueError: as it says.
-        RuntimeError: torch.jit.trace is writing them down.
+        RuntimeError: torch.jit.trace is writing them down, or vmap hides what they are.
     """
     if traced():
         raise RuntimeError(
             "RNN: torch.jit.trace would freeze the lengths it is given; use torch.export"
+        )
+    if torch._C._functorch.is_batchedtensor(lengths):
+        raise RuntimeError(
+            "RNN: under vmap lengths should be the same for every sample, got some of each; "
+            "say by mask which steps are there"
         )
     check_shape(lengths, N)
     if torch.compiler.is_compiling():  # what they are is known when the graph runs

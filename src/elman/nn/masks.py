@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from elman.ops import cpu
-from elman.ops.doors import transformed
+from elman.ops.doors import traced, transformed
 
 _DRAWS = 1 << 16  # values of a draw: a probability is met to within 1/131072
 _WORDS = 64  # of 32 bits: the lower halves of so many are draws, and then the upper ones
@@ -28,7 +28,7 @@ def kept(shape: tuple[int, ...], dropped: float, device: torch.device) -> Tensor
     tensor([[True, True, True],
             [True, True, True]])
     """
-    if transformed() or torch.compiler.is_compiling():  # who draws in their own way
+    if traced() or transformed() or torch.compiler.is_compiling():  # who draws in their own way
         return torch.rand(shape, dtype=torch.float32, device=device) >= dropped
     key = torch.empty((), dtype=torch.int64, device=device).random_(-(2**63), None)
     edge = round(dropped * _DRAWS)

@@ -1,7 +1,7 @@
 """A long sequence in parts: recomputed in the backward pass, or with no states kept at all."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -11,7 +11,8 @@ from torch.autograd import Function
 from elman.nn.flags import Flags
 from elman.nn.lengths import packing
 from elman.nn.stack import Drawn, Tensors, run
-from elman.ops.composed import differentiated
+from elman.ops.composed import differentiated, to_be_transformed
+from elman.ops.doors import autocast
 
 if TYPE_CHECKING:
     from elman.nn.rnn import RNN
@@ -29,7 +30,6 @@ def run_padded(
     flags: Flags,
     drawn: list[Drawn],
     every: bool,
-    training: bool,
 ) -> tuple[list[Tensor], list[Tensor]]:
     """All layers over rows of unequal length, (L, N, H_in); as `elman.nn.stack.run`."""
     plan = packing(lengths, x.shape[0])
@@ -38,7 +38,7 @@ def run_padded(
     sorted_masks = [_in_order(masks, order) for masks in drawn]
     outputs, last = run(
         rnn, tensors, packed.data, [h.index_select(1, order) for h in h_0], packed.batch_sizes,
-        flags, sorted_masks, every, training,
+        flags, sorted_masks, every,
     )  # fmt: skip
     padded = [plan.pad(output, x.shape[:2]) for output in outputs]
     return padded, [h.index_select(1, order.argsort()) for h in last]
@@ -55,11 +55,11 @@ class Sequences(NamedTuple):
     """A call in parts, but for the tensors that gradients go to.
 
     Attributes:
+        rnn: as it was when it was called: a copy of it that shares its tensors.
         lengths: steps of each row, (N,); None where all have L.
         steps: of a part.
         every: whether the outputs of all layers are wanted, not the last one's alone.
         keep: whether any outputs are wanted; else none is kept.
-        training: whether rnn was in training mode when it was called.
     """
 
     rnn: "RNN"
@@ -69,7 +69,6 @@ class Sequences(NamedTuple):
     steps: int
     every: bool
     keep: bool
-    training: bool
 
     @property
     def given(self) -> list[Tensor]:
@@ -80,7 +79,7 @@ class Sequences(NamedTuple):
     def draws(self) -> bool:
         """Whether a part draws anything at random."""
         dynamics = self.rnn.dynamics_or_plain
-        return self.training and bool(dynamics.zoneout or dynamics.noise or self.rnn.dropout)
+        return self.rnn.training and bool(dynamics.zoneout or dynamics.noise or self.rnn.dropout)
 
     def part(
         self, x: Tensor, first: int, h: list[Tensor], tensors: Tensors
@@ -88,7 +87,7 @@ class Sequences(NamedTuple):
         """Outputs and last states of the steps from `first` on, which are those of x."""
         here = slice(first, first + len(x))
         flags = self.flags.map(lambda t: t[here])
-        asked = flags, self.drawn, self.every, self.training
+        asked = flags, self.drawn, self.every
         if self.lengths is None:
             return run(self.rnn, tensors, x, h, None, *asked)
         live = (self.lengths - first).clamp(0, len(x))
@@ -147,7 +146,7 @@ class Parts(Function):
         outputs, last = asked.all_parts(x, h_0, tensors, note)
         ctx.asked, ctx.names, ctx.layers = asked, names, layers
         device = x.device.type
-        ctx.autocast = torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
+        ctx.autocast = torch.get_autocast_dtype(device) if autocast(x) else None
         # what was asked for too, so that torch says so if it has been written in since
         ctx.save_for_backward(*states, *given, *asked.given)
         ctx.set_materialize_grads(False)
@@ -159,6 +158,11 @@ class Parts(Function):
             raise RuntimeError(
                 "checkpoint_every gives gradients that cannot be differentiated again, got "
                 "create_graph=True; leave checkpoint_every out where derivatives of them are wanted"
+            )
+        if to_be_transformed(*bars):
+            raise RuntimeError(
+                "checkpoint_every gives one gradient at a time, got many at once, as of "
+                "is_grads_batched or vmap; leave checkpoint_every out there"
             )
         layers, asked = ctx.layers, ctx.asked
         saved = ctx.saved_tensors
@@ -174,12 +178,7 @@ class Parts(Function):
             here = slice(k * asked.steps, (k + 1) * asked.steps)
             x_part = x[here].detach().requires_grad_(wants_x)
             h = [kept[k].detach().requires_grad_() for kept in states]
-            enabled, dtype = ctx.autocast
-            with (
-                _as_before(ctx.draws[k], x),
-                torch.enable_grad(),
-                torch.autocast(x.device.type, dtype=dtype, enabled=enabled),
-            ):
+            with _as_before(ctx.draws[k], x), torch.enable_grad(), _cast_to(ctx.autocast, x):
                 found, last = asked.part(x_part, here.start, h, named)
             pairs = [(one, b) for one, b in zip(last, h_bars, strict=True) if b is not None]
             if asked.keep:
@@ -216,6 +215,14 @@ def _generators(x: Tensor) -> list[Tensor]:
     """Where torch's generators stand that a part on the device of x draws from."""
     there = [torch.cuda.get_rng_state(x.device)] if x.is_cuda else []
     return [torch.get_rng_state(), *there]
+
+
+def _cast_to(dtype: torch.dtype | None, x: Tensor) -> AbstractContextManager[Any]:
+    """Autocast to that dtype, or none, whatever there is around now."""
+    device = x.device.type
+    if dtype is None:
+        return torch.autocast(device, enabled=False) if autocast(x) else nullcontext()
+    return torch.autocast(device, dtype=dtype)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from elman.nn.wiring import PLAIN, Wiring
 from elman.ops import layer as run_layer
 from elman.ops import onnx
 from elman.ops.activations import Nonlinearity
+from elman.ops.doors import autocast
 
 
 class RNN(nn.Module):
@@ -369,7 +370,7 @@ class RNN(nn.Module):
         return x, last[0] if len(last) == 1 else torch.cat(last)  # (..., D·H_out)
 
     def _check_input(self, x: Tensor, dtype: torch.dtype) -> None:
-        if x.dtype != dtype and not torch.is_autocast_enabled(x.device.type):
+        if x.dtype != dtype and not autocast(x):
             raise ValueError(
                 f"RNN: input is {x.dtype} but the weights are {dtype}; convert the input with "
                 f"input.to({dtype}), or the layer with rnn.to(...)"
@@ -389,7 +390,7 @@ class RNN(nn.Module):
                 f"RNN: hx is on {hx.device} but input on {x.device}; move it with "
                 f"hx.to({str(x.device)!r})"
             )
-        if hx.dtype != x.dtype and not torch.is_autocast_enabled(x.device.type):
+        if hx.dtype != x.dtype and not autocast(x):
             raise RuntimeError(
                 f"RNN: hx is {hx.dtype} but input is {x.dtype}; convert it with hx.to({x.dtype})"
             )

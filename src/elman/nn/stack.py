@@ -73,7 +73,6 @@ def run(
     flags: Flags,
     drawn: list[Drawn],
     every: bool,
-    training: bool,
 ) -> tuple[list[Tensor], list[Tensor]]:
     """All layers over a dense or packed sequence.
 
@@ -84,7 +83,6 @@ def run(
         flags: in the layout of x.
         drawn: of each layer.
         every: whether the outputs of all layers are wanted, not the last one's alone.
-        training: whether rnn was in training mode when it was called.
 
     Returns:
         The outputs that are wanted and the last states (D, N, H_out) of each layer.
@@ -100,11 +98,9 @@ def run(
     outputs, last = [], []
     for k in range(rnn.num_layers):
         if k and rnn.dropout:
-            x = functional.dropout(x, rnn.dropout, training)
+            x = functional.dropout(x, rnn.dropout, rnn.training)
         below = times(x, drawn[k].input, batch_sizes)
-        above, h_n = _layer(
-            rnn, tensors, k, below, h_0[k], batch_sizes, flags, drawn[k].inside, training
-        )
+        above, h_n = _layer(rnn, tensors, k, below, h_0[k], batch_sizes, flags, drawn[k].inside)
         above = times(merged(above, D, wiring.merge), drawn[k].output, batch_sizes)
         x = x + above if wiring.residual and x.shape == above.shape else above
         last.append(h_n)
@@ -133,7 +129,6 @@ def _layer(
     batch_sizes: Tensor | None,
     flags: Flags,
     inside: list[Tensor | None],
-    training: bool,
 ) -> tuple[Tensor, Tensor]:
     """One layer in its directions, with what its dynamics say."""
     dynamics, gates, norms = rnn.dynamics, [], []
@@ -144,14 +139,14 @@ def _layer(
         suffix = f"_l{k}" + ("_reverse" if d else "")
         left = flags.left_reverse if d else flags.left
         call = Call(H, flags.present, left, inside[d])
-        gates.append(rnn.dynamics_or_plain.gates(tensors, suffix, x, call, training))
+        gates.append(rnn.dynamics_or_plain.gates(tensors, suffix, x, call, rnn.training))
         if dynamics is not None and dynamics.layer_norm:
             weight, bias = (tensors[f"norm_{of}{suffix}"] for of in ("weight", "bias"))
             norms.append(Norm(weight, bias))
         if len(biases) == 1:
             biases.append(torch.zeros_like(biases[0]))
         given.append([weight_ih, weight_hh, *biases])
-    if dynamics is not None and dynamics.noise and training:
+    if dynamics is not None and dynamics.noise and rnn.training:
         x, given = noisy(x, given, dynamics.noise, H)
     bound = None if dynamics is None else dynamics.clip
     some = any(c is not None for between in gates for c in between)

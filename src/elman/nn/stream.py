@@ -7,7 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.modules import rnn as torchs  # its classes, also where torch.nn.RNN was replaced
 
+from elman.nn.arguments import of_mode
 from elman.nn.cell import RNNCell
 from elman.nn.rnn import RNN
 from elman.ops import cpu
@@ -72,7 +74,8 @@ class Stream:
             self.reset()
             return
         library = cpu.library()
-        pointers = [None if t is None else t.data_ptr() for layer in self._layers for t in layer]
+        weights = [t for layer in self._layers for t in layer]
+        pointers = [None if t is None else _place("a weight", t) for t in weights]
         sizes = [self._layers[0][0].shape[1], *(layer[0].shape[0] for layer in self._layers)]
         self._handle = library.elman_stream_open(
             self._dtype == torch.float64, self._N, NUMBERS[self._nonlinearity],
@@ -151,7 +154,7 @@ class Stream:
         if self._handle is None:
             return torch.stack(self._states)
         out = self._layers[0][0].new_empty(self._state_shape())
-        self._access(self._handle, out.data_ptr(), None)
+        self._access(self._handle, _place("state", out), None)
         return out
 
     @state.setter
@@ -161,11 +164,11 @@ class Stream:
             raise TypeError(f"state should be a Tensor of {self._dtype}, got {got}")
         if tuple(h.shape) != self._state_shape():
             raise ValueError(f"state should be {self._state_shape()}, got {tuple(h.shape)}")
-        h = h.detach().cpu().resolve_neg().contiguous()
+        h = h.detach().cpu().resolve_neg().as_subclass(Tensor).contiguous()
         if self._handle is None:
             self._states = [state.clone() for state in h]
         else:
-            self._access(self._handle, None, h.data_ptr())
+            self._access(self._handle, None, _place("state", h))
 
     def _state_shape(self) -> tuple[int, int, int]:
         return self._recurrent, self._N, self._layers[0][0].shape[0]
@@ -187,7 +190,7 @@ class Stream:
 
 def _layers_of(rnn: nn.Module) -> tuple[list[_Layer], str]:
     """The weights of each layer, detached, and the nonlinearity."""
-    if isinstance(rnn, (RNN, nn.RNN)):
+    if isinstance(rnn, (RNN, torchs.RNN)):
         if rnn.bidirectional:
             raise ValueError(
                 "a Stream goes forward only: a second direction would read from the end, which "
@@ -209,9 +212,20 @@ def _layers_of(rnn: nn.Module) -> tuple[list[_Layer], str]:
     for weight_ih, weight_hh, *biases in weights:
         bias = sum(biases, weight_ih.new_zeros(weight_ih.shape[0]))
         layers.append((_own(weight_ih), _own(weight_hh), _own(bias)))
-    if rnn.nonlinearity not in NONLINEARITIES:
-        raise ValueError(f"a Stream has no kernel for nonlinearity={rnn.nonlinearity!r}")
-    return layers, str(rnn.nonlinearity)
+    f = of_mode(rnn.mode) if isinstance(rnn, torchs.RNN) else rnn.nonlinearity
+    if f not in NONLINEARITIES:
+        raise ValueError(f"a Stream has no kernel for nonlinearity={f!r}")
+    return layers, str(f)
+
+
+def _place(name: str, t: Tensor) -> int:
+    """Where the numbers of a tensor lie, for the kernels."""
+    if type(t) is not Tensor:
+        raise TypeError(f"a Stream computes on ordinary tensors, not on {type(t).__name__}")
+    place = t.data_ptr()
+    if not place and t.numel():
+        raise ValueError(f"{name} has no numbers: its storage was taken away")
+    return place
 
 
 def _head(head: nn.Linear, below: Tensor) -> _Layer:

@@ -54,9 +54,9 @@ def slope(y: Tensor, nonlinearity: str, bound: float | None = None) -> Tensor | 
     if bound is None:
         return found
     ends = activate(y.new_tensor([-bound, bound]), nonlinearity, bound)
-    near = (
-        4 * torch.finfo(y.dtype).eps * ends.abs()
-    )  # a kernel's f may round otherwise than torch's
+    # a kernel's f may round otherwise than torch's; in two bytes what is rounded once hides that
+    roundings = 1 if y.dtype.itemsize == 2 else 4
+    near = roundings * torch.finfo(y.dtype).eps * ends.abs()
     low, high = ends[0] + near[0], ends[1] - near[1]
     within = _off(y, (y <= low) | (y >= high))
     return within if found is None else within * found

@@ -156,7 +156,9 @@ def composed(
         return torch.cat(outputs, -1), torch.stack(last)
     (output,) = outputs
     # the rules saved the scan's own states; the caller's are free to be written in
-    kept = output.requires_grad or transformed()  # vmap hides that a gradient is wanted outside it
+    # (vmap hides that a gradient is wanted outside it; torch.jit.trace compares what it writes down
+    # with a gradient and without)
+    kept = (output.requires_grad or transformed()) and not traced()
     return output.clone() if kept else output, torch.stack(last)
 
 

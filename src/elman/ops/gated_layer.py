@@ -23,7 +23,7 @@ from elman.ops.composed import (
     in_one_piece,
     stamp_of,
 )
-from elman.ops.doors import autocast, transformed
+from elman.ops.doors import autocast, autocast_done, transformed
 from elman.ops.gated_gradients import Parts, gradients
 from elman.ops.gates import Gates, check_gates
 from elman.ops.norm import Norm, check_norms
@@ -48,6 +48,13 @@ def gated_layer(
             "function of one's own, none of which it knows; torch.export takes them"
         )
     check_nonlinearity(nonlinearity, bound)
+    if autocast(x):
+        flat = [t for direction in weights for t in direction]
+        with autocast_done(x, h_0, *flat) as (x, h_0, *flat):
+            weights = operators.directions(flat, len(weights[0]) == 4)
+            gates = [between.to(x.dtype) for between in gates]
+            norms = [Norm(n.weight.to(x.dtype), n.bias.to(x.dtype), n.eps) for n in norms]
+            return gated_layer(x, h_0, weights, nonlinearity, batch_sizes, gates, bound, norms)
     for between in gates:
         check_gates(between, x, N, H, batch_sizes)
     if norms:

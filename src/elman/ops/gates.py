@@ -6,6 +6,7 @@ A gate of a dense sequence is (L, N, H) with one in the place of any of them; of
 (1, N, H), the same at every step, or (rows, H), where N and H may be one. It has the dtype of the
 input, or bools, which stand for one and zero in a byte. In the kernels a g of bools, with nothing
 but q beside it, is a choice: where it is false the state stays as it is, whatever f gave, NaN too.
+So is an r or a q of bools there: nothing of what it hides is left, not even NaN.
 """
 
 from typing import NamedTuple
@@ -33,6 +34,10 @@ class Gates(NamedTuple):
     q: Tensor | None = None
     e: Tensor | None = None
     r: Tensor | None = None
+
+    def to(self, dtype: torch.dtype) -> "Gates":
+        """Each in that dtype, but for bools."""
+        return Gates(*(c if c is None or c.dtype == torch.bool else c.to(dtype) for c in self))
 
     @property
     def carry(self) -> bool:

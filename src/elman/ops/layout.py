@@ -172,7 +172,7 @@ def lengths_of(batch_sizes: Tensor, row: Tensor) -> Tensor:
 def rows_of(batch_sizes: Tensor, rows: int) -> tuple[Tensor, Tensor]:
     """Of each of the packed rows its step, and which row of the batch it is; both (rows,)."""
     offset = batch_sizes.cumsum(0) - batch_sizes  # of each step its first row
-    steps = torch.arange(len(batch_sizes), device=batch_sizes.device)
+    steps = torch.arange(batch_sizes.shape[0], device=batch_sizes.device)
     step = torch.repeat_interleave(steps, batch_sizes, output_size=rows)
     return step, torch.arange(rows, device=batch_sizes.device) - offset[step]
 
