@@ -181,10 +181,10 @@ class Layer(Function):
 
     @staticmethod
     def backward(ctx: Any, output_bar: Tensor | None, h_n_bar: Tensor | None) -> tuple:
-        x, h_0, output, batch_sizes, *weights = ctx.saved_tensors
-        if ctx.kernels is cuda_layer and autocast(x):  # whose products it would have rounded
-            with torch.autocast(x.device.type, enabled=False):
+        if ctx.kernels is cuda_layer and autocast(ctx.stamp):  # it would round the products
+            with torch.autocast(ctx.stamp.device.type, enabled=False):
                 return Layer.backward(ctx, output_bar, h_n_bar)
+        x, h_0, output, batch_sizes, *weights = ctx.saved_tensors
         nonlinearity, bias = ctx.kind
         if ctx.stamp._version != ctx.version:
             output, _ = ctx.kernels.layer(x, h_0, weights, bias, nonlinearity, batch_sizes)
