@@ -262,3 +262,51 @@ def test_linear_scan_and_gates():
     leaky = elman.RNN(8, 40, dynamics=elman.Dynamics(leak=0.3)).cuda()
     output, _ = leaky(drawn(5, 2, 8, dtype=f32))
     assert output.isfinite().all()
+
+
+# --- streams -----------------------------------------------------------------------------------
+
+
+def packed_rows(rnn):
+    x = torch.randn(len(LENGTHS) * max(LENGTHS), rnn.input_size, device="cuda")
+    rows = x.view(max(LENGTHS), len(LENGTHS), -1)
+    return nn.utils.rnn.pack_padded_sequence(rows, torch.tensor(LENGTHS))
+
+
+def test_rows_told_of_in_one_stream_are_read_in_another():
+    """Where packed rows lie is copied to the GPU once; who reads it elsewhere waits for that."""
+    rnn = elman.RNN(8, 32, device="cuda")
+    packed = packed_rows(rnn)
+    expected = nn.RNN(8, 32, device="cuda")
+    expected.load_state_dict(rnn.state_dict())
+    torch.cuda.synchronize()
+    first, second = torch.cuda.Stream(), torch.cuda.Stream()
+    with torch.no_grad():
+        with torch.cuda.stream(first):
+            torch.cuda._sleep(50_000_000)
+            rnn(packed)
+        with torch.cuda.stream(second):
+            found, _ = rnn(packed)
+        torch.cuda.synchronize()
+        wanted, _ = expected(packed)
+    assert torch.allclose(found.data, wanted.data, atol=1e-5)
+
+
+def test_what_is_told_while_a_graph_is_captured_is_the_graphs_alone():
+    """An eager call before its first replay finds out by itself."""
+    rnn = elman.RNN(8, 32, device="cuda")
+    packed, other = packed_rows(rnn), packed_rows(rnn)
+    with torch.no_grad():
+        rnn(other)  # compiles
+        torch.cuda.synchronize()
+        graph = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.graph(graph):
+                rnn(packed)
+        except RuntimeError as error:  # pinned memory may not be had there
+            pytest.skip(str(error).splitlines()[0])
+        found, _ = rnn(packed)
+        expected = nn.RNN(8, 32, device="cuda")
+        expected.load_state_dict(rnn.state_dict())
+        wanted, _ = expected(packed)
+    assert torch.allclose(found.data, wanted.data, atol=1e-5)

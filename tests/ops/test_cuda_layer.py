@@ -5,6 +5,7 @@ its rows of products of what carries as much: 4 L roundings, of numbers around t
 """
 
 import re
+from functools import partial
 from importlib import import_module
 
 import pytest
@@ -12,11 +13,12 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
-from torch.utils.checkpoint import checkpoint
+from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts
 
 import elman
+from elman import ops
 from elman.nn import ragged
-from elman.ops import composed, elsewhere, use_backend
+from elman.ops import composed, doors, elsewhere, use_backend
 from elman.ops.activations import NONLINEARITIES
 from elman.ops.cuda import layer as whole
 from elman.ops.cuda import products, small
@@ -372,11 +374,18 @@ def test_its_gradients_lie_as_the_operators_rule_says(monkeypatch, on_a_gpu, mos
         assert torch.equal(one, other)
 
 
-@pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr Node:UserWarning")
-def test_a_mode_of_torchs_dispatcher_sees_an_operator(monkeypatch):
-    """Kernels that are handed addresses it would not see; and a fake tensor has none."""
+@pytest.fixture
+def modes_ask(monkeypatch):
+    """Modes of torch's dispatcher are asked after for the CPU's tensors, as they are for a GPU's."""
     monkeypatch.setattr(in_ops, "on_one_gpu", composed.alike)
     monkeypatch.setattr(in_ops, "in_one_piece", lambda tensors: False)
+    for module in (in_ops, composed, doors):
+        monkeypatch.setattr(module, "watched", lambda x: torch._C._len_torch_dispatch_stack() > 0)
+
+
+@pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr Node:UserWarning")
+def test_a_mode_of_torchs_dispatcher_sees_an_operator(modes_ask):
+    """Kernels that are handed addresses it would not see; and a fake tensor has none."""
     rnn, x = elman.RNN(3, 5), torch.randn(4, 2, 3)
     with FakeTensorMode() as mode:
         fake = elman.RNN(3, 5)
@@ -390,6 +399,30 @@ def test_a_mode_of_torchs_dispatcher_sees_an_operator(monkeypatch):
         assert "elman.layer.default" in targets
         other = torch.randn(4, 2, 3)
         assert torch.allclose(written(other), rnn(other)[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("most", [0, 2**30], ids=["torch's products", "at once"])
+def test_checkpoints_that_keep_products_keep_the_layer_right(monkeypatch, modes_ask, most):
+    """The scan writes its states over a product: not over one that a checkpoint has kept."""
+    monkeypatch.setattr(small, "MOST", most)
+    kept = [torch.ops.aten.mm.default, torch.ops.aten.addmm.default]
+    contexts = partial(create_selective_checkpoint_contexts, kept)
+    rnn, x = elman.RNN(3, 6), torch.randn(5, 3, 3, requires_grad=True)
+    leaves = [x, *rnn.parameters()]
+    expected = torch.autograd.grad(rnn(x)[0].sin().sum(), leaves)
+    output = checkpoint(lambda x: rnn(x)[0], x, use_reentrant=False, context_fn=contexts)
+    for one, other in zip(torch.autograd.grad(output.sin().sum(), leaves), expected, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_an_input_of_no_features_has_gradients(monkeypatch):
+    monkeypatch.setattr(small, "MOST", 0)
+    x, h_0 = torch.randn(4, 2, 0), torch.randn(1, 2, 5)
+    weights = [torch.randn(5, 0), torch.randn(5, 5)]
+    output, _ = whole.layer(x, h_0, weights, False, "tanh", None)
+    given = output, None, x, h_0, output, weights, False, "tanh", None, (True, True, True)
+    found = whole.layer_backward(*given)
+    assert [t.shape for t in found] == [x.shape, h_0.shape, *(w.shape for w in weights)]
 
 
 # --- bad input -----------------------------------------------------------------------------------
@@ -419,11 +452,37 @@ def test_a_shape_that_does_not_fit_is_said_before_anything_is_read(
         whole.layer(torch.randn(4, 2, 3), h_0, weights, True, "tanh", None)
 
 
-def test_a_weight_without_its_numbers_is_said():
+@pytest.mark.parametrize("which", ["weight_hh", "input", "h_0"])
+def test_what_is_without_its_numbers_is_said(which):
     weights = [w.float() for w in weights_of(1, 3, 5)]
-    weights[1].untyped_storage().resize_(0)
-    with pytest.raises(RuntimeError, match="weight_hh has no numbers: its storage was taken away"):
-        whole.layer(torch.randn(4, 2, 3), None, weights, True, "tanh", None)
+    x, h_0 = torch.randn(4, 2, 3), torch.randn(1, 2, 5)
+    {"weight_hh": weights[1], "input": x, "h_0": h_0}[which].untyped_storage().resize_(0)
+    with pytest.raises(RuntimeError, match=f"{which} has no numbers: its storage was taken away"):
+        whole.layer(x, h_0, weights, True, "tanh", None)
+
+
+def test_dimensions_that_do_not_fit_are_said(on_a_gpu):
+    weights = [w.float() for w in weights_of(1, 3, 5)]
+    x, h_0 = torch.randn(4, 2, 3), torch.randn(1, 2, 5)
+    with pytest.raises(
+        RuntimeError, match=r"a dense sequence should be \(L, N, H_in\), got \(4, 3\)"
+    ):
+        ops.layer(x[:, 0], h_0, [weights])
+    with pytest.raises(RuntimeError, match=r"h_0 should be \(1, 2, 5\), got \(2, 5\)"):
+        ops.layer(x, h_0[0], [weights])
+
+
+@pytest.mark.parametrize("name", ["output", "output_bar", "h_n_bar"])
+def test_gradients_asked_for_by_hand_are_told_of_shapes(on_a_gpu, name):
+    """By the operator, which anybody may call."""
+    weights = [w.float() for w in weights_of(1, 3, 5)]
+    x, h_0 = torch.randn(4, 2, 3), torch.randn(1, 2, 5)
+    given = {"output_bar": torch.randn(4, 2, 5), "h_n_bar": torch.randn(1, 2, 5)}
+    given["output"] = torch.randn(4, 2, 5)
+    given[name] = given[name][:, :1]
+    bars = given["output_bar"], given["h_n_bar"]
+    with pytest.raises(RuntimeError, match=rf"elman: {name} should be \("):
+        elsewhere._layer_backward(*bars, x, h_0, given["output"], weights, True, 0, None, 7)
 
 
 # --- under autocast ------------------------------------------------------------------------------

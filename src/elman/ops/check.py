@@ -46,11 +46,18 @@ def check_tensors(tensors: Mapping[str, Tensor | None]) -> None:
             )
 
 
-def check_layer(x: Tensor, h_0: Tensor | None, weights: Sequence[Tensor], bias: bool) -> None:
+def check_layer(
+    x: Tensor, h_0: Tensor | None, weights: Sequence[Tensor], bias: bool, dense: bool
+) -> None:
     """Shapes of what a layer is given, in the words of the kernels for the CPU, for a GPU's.
 
     Those read and write by address, so that nothing else would be told of a mistake.
     """
+    if x.dim() != 3 and (dense or x.dim() != 2):
+        wanted = (
+            "a dense sequence should be (L, N, H_in)" if dense else "input should be 2-D or 3-D"
+        )
+        raise RuntimeError(f"elman: {wanted}, got {shape(x)}")
     each, H_in = (4 if bias else 2), x.shape[-1]
     D, H = len(weights) // each, weights[1].shape[0]
     shapes = (H, H_in), (H, H), (H,), (H,)
@@ -58,12 +65,34 @@ def check_layer(x: Tensor, h_0: Tensor | None, weights: Sequence[Tensor], bias: 
         if weight.shape != shapes[k % each]:
             raise RuntimeError(_not_so(_NAMES[k % each], shapes[k % each], weight))
         if weight.data_ptr() == 0 and weight.numel() > 0:
-            name = _NAMES[k % each]
-            raise RuntimeError(f"elman: {name} has no numbers: its storage was taken away")
+            raise RuntimeError(_taken_away(_NAMES[k % each]))
+    if x.data_ptr() == 0 and x.numel() > 0:
+        raise RuntimeError(_taken_away("input"))
     if h_0 is not None:
-        expected = D, x.shape[1] if x.dim() == 3 else h_0.shape[1], H
+        expected = D, x.shape[1] if x.dim() == 3 else h_0.shape[-2], H
         if h_0.shape != expected:
             raise RuntimeError(_not_so("h_0", expected, h_0))
+        if h_0.data_ptr() == 0 and h_0.numel() > 0:
+            raise RuntimeError(_taken_away("h_0"))
+
+
+def check_layer_bars(
+    output_bar: Tensor | None, h_n_bar: Tensor | None, x: Tensor, h_0: Tensor, output: Tensor
+) -> None:
+    """Shapes of what the gradients of such a layer are told from, likewise."""
+    D, _N, H = h_0.shape
+    whole = *x.shape[:-1], D * H
+    for name, t, expected in (
+        ("output", output, whole),
+        ("output_bar", output_bar, whole),
+        ("h_n_bar", h_n_bar, tuple(h_0.shape)),
+    ):
+        if t is None:
+            continue
+        if t.shape != expected:
+            raise RuntimeError(_not_so(name, expected, t))
+        if t.data_ptr() == 0 and t.numel() > 0:
+            raise RuntimeError(_taken_away(name))
 
 
 _NAMES = "weight_ih", "weight_hh", "bias_ih", "bias_hh"
@@ -71,6 +100,10 @@ _NAMES = "weight_ih", "weight_hh", "bias_ih", "bias_hh"
 
 def _not_so(name: str, expected: tuple[int, ...], got: Tensor) -> str:
     return f"elman: {name} should be ({commas(expected)}), got {shape(got)}"
+
+
+def _taken_away(name: str) -> str:
+    return f"elman: {name} has no numbers: its storage was taken away"
 
 
 def check_nonlinearity(nonlinearity: object, bound: object) -> None:

@@ -65,7 +65,7 @@ def alike(tensors: Sequence[Tensor], H: int, may_cast: bool) -> bool:
     """Whether that layer serves tensors of a device that has its kernel."""
     device, dtype = tensors[0].device, tensors[0].dtype
     cast = torch.is_autocast_enabled(device.type)
-    if (cast and not may_cast) or transformed() or traced() or watched():
+    if (cast and not may_cast) or transformed() or traced() or watched(tensors[0]):
         return False
     for t in tensors:
         if t.device != device or (t.dtype not in AUTOCAST_FROM if cast else t.dtype != dtype):

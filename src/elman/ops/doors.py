@@ -176,12 +176,13 @@ def traced() -> bool:
     return torch.jit.is_tracing()  # type: ignore[attr-defined]
 
 
-def watched() -> bool:
+def watched(x: Tensor) -> bool:
     """Whether a mode of torch's dispatcher should see every operator: of fake tensors, of make_fx.
 
-    A kernel that is handed addresses it would not see, and fake tensors have none.
+    A kernel of a GPU that is handed addresses it would not see, and fake tensors have none. Those
+    for the CPU are operators anyway.
     """
-    return torch._C._len_torch_dispatch_stack() > 0
+    return not x.is_cpu and torch._C._len_torch_dispatch_stack() > 0
 
 
 def transformed() -> bool:
@@ -197,7 +198,7 @@ def _chosen(x: Tensor, backend: str | None) -> str | None:
     """
     if traced():
         return None
-    graph = torch.compiler.is_compiling() or watched()
+    graph = torch.compiler.is_compiling() or watched(x)
     if graph and (backend or asked_for()) is None and not x.is_complex():
         return OPERATORS
     chosen = select(x.device, x.dtype, backend, x.shape[-1]).backend

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from elman.ops import cpu
 from elman.ops.activations import slope
-from elman.ops.check import check_batch_sizes, shape
+from elman.ops.check import check_batch_sizes, check_layer, check_layer_bars, shape
 from elman.ops.composed import on_one_gpu
 from elman.ops.cuda import layer as cuda_layer
 from elman.ops.derivatives import both
@@ -140,13 +140,15 @@ def _layer_backward(
 ) -> list[Tensor]:
     """README.md beside this file: δ by a linear_scan, and products of whole sequences."""
     if on_one_gpu((x, h_0, *weights), h_0.shape[2]):
+        check_layer(x, h_0, weights, bias, batch_sizes is None)
+        check_layer_bars(output_bar, h_n_bar, x, h_0, output)
         wants = bool(wanted & 1), bool(wanted & 2), bool(wanted & 4)
         found = cuda_layer.layer_backward(
             output_bar, h_n_bar, x, h_0, output, weights, bias, NAMES[number], batch_sizes, wants
         )
-        x_bar, like = found[0], lying_as(x)  # rules.py says so, and a graph counts on it
-        if x_bar is not None and x_bar.stride() != like.stride():
-            found[0] = like.copy_(x_bar)
+        if found[0] is not None:  # rules.py says that it lies as x, and a graph counts on it
+            like = lying_as(x)
+            found[0] = found[0] if found[0].stride() == like.stride() else like.copy_(found[0])
         return [x.new_empty(0) if bar is None else bar for bar in found]
     _, N, H = h_0.shape
     x_bar, h_0_bar, weight_bars = lying_as(x).zero_(), h_0.new_zeros(h_0.shape), []

@@ -83,13 +83,13 @@ def layer(
         h_0 = x.new_zeros(len(weights), x.shape[1], flat[1].shape[0])
     if f is None or not plain:
         return gated_layer(x, h_0, weights, nonlinearity, batch_sizes, gates, bound, norms)
-    if torch.compiler.is_compiling() or watched():
+    if torch.compiler.is_compiling() or watched(x):
         return _for_a_graph(x, h_0, weights, f, batch_sizes)
     if batch_sizes is not None:
         check_batch_sizes(batch_sizes, x, h_0[0])
     tensors = (x, h_0, *flat)
     kernels = cpu if in_one_piece(tensors) else None
-    if kernels is None and on_one_gpu(tensors, h_0.shape[2], may_cast=True):
+    if kernels is None and on_one_gpu(tensors, flat[1].shape[0], may_cast=True):
         kernels = cuda_layer
     if kernels is not None:
         return _run(kernels, f, batch_sizes, bias, x, h_0, flat)

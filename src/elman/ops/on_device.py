@@ -47,28 +47,31 @@ def lies(batch_sizes: Tensor, N: int, device: torch.device) -> Places:
         offsets = batch_sizes.cumsum(0) - batch_sizes
         return Places(_moved(offsets, device), _moved(lengths.to(torch.int32), device))
 
-    places: Places = _once(batch_sizes, ("lies", N, device), tell)
+    places: Places = _once(batch_sizes, ("lies", N), device, tell)
     return places
 
 
 def before(batch_sizes: Tensor, N: int, device: torch.device, reverse: bool) -> Tensor:
     """Where the state lies that each row came from, in the states with the N initial ones below."""
 
-    def tell() -> Tensor:
+    def tell() -> tuple[Tensor]:
         rows = int(batch_sizes.sum())
         index = torch.arange(rows, device="cpu")[:, None]
         initial = torch.arange(rows, rows + N, device="cpu")[:, None]
-        return _moved(previous(index, initial, batch_sizes, reverse)[:, 0], device)
+        return (_moved(previous(index, initial, batch_sizes, reverse)[:, 0], device),)
 
-    index: Tensor = _once(batch_sizes, ("before", N, device, reverse), tell)
+    (index,) = _once(batch_sizes, ("before", N, reverse), device, tell)
     return index
 
 
-def _once(batch_sizes: Tensor, what: tuple, tell: Callable[[], Any]) -> Any:
+def _once(
+    batch_sizes: Tensor, of: tuple, device: torch.device, tell: Callable[[], tuple[Tensor, ...]]
+) -> Any:
     """What is told, and remembered with batch_sizes for as long as that is not written in.
 
     So a backward pass does not copy it again, and a CUDA graph that is captured after a first call
-    copies nothing; it needs batch_sizes to live on.
+    copies nothing; it needs batch_sizes to live on. What is told while one is captured is in the
+    graph's own memory, and there only once that is run: nobody else is given it.
     """
     if batch_sizes.is_inference():
         return tell()
@@ -76,9 +79,35 @@ def _once(batch_sizes: Tensor, what: tuple, tell: Callable[[], Any]) -> Any:
     if version != batch_sizes._version:
         known = {}
         _remembered[batch_sizes] = batch_sizes._version, known
-    if what not in known:
-        known[what] = tell()
-    return known[what]
+    what = *of, device
+    if what in known:
+        told, made = known[what]
+        if made is not None:
+            made.wait(told)
+        return told
+    told = tell()
+    if device.type != "cuda":
+        known[what] = told, None
+    elif not torch.cuda.is_current_stream_capturing():
+        known[what] = told, _Made(device)
+    return told
+
+
+class _Made:
+    """When a stream has made some tensors, and which: so that another does not read them before."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.stream = torch.cuda.current_stream(device)
+        self.event = self.stream.record_event()
+
+    def wait(self, tensors: tuple[Tensor, ...]) -> None:
+        """Have the current stream wait, and their memory for what that stream does with them."""
+        current = torch.cuda.current_stream(self.stream.device)
+        if current == self.stream or torch.cuda.is_current_stream_capturing():
+            return  # who captures a graph has waited before
+        current.wait_event(self.event)
+        for t in tensors:
+            t.record_stream(current)
 
 
 def _moved(numbers: Tensor, device: torch.device) -> Tensor:

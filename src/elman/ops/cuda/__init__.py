@@ -6,6 +6,8 @@ host meanwhile, sums are float32 and added in a fixed order, and so are states f
 only what enters the product and what is written is rounded to the dtype.
 """
 
+import sys
+
 import torch
 from torch import Tensor
 
@@ -23,6 +25,8 @@ def serves(device: torch.device, dtype: torch.dtype, H: int | None = None) -> st
         return f"its kernel is for NVIDIA GPUs, not for {device.type}"
     if dtype not in DTYPES:
         return f"it has float32, bfloat16 and float16, not {dtype}"
+    if sys.platform == "win32":
+        return "it is launched by a library of Linux's driver"
     if torch.version.hip:
         return "its kernel is for NVIDIA GPUs, not for AMD's"
     if not torch.cuda.is_available():

@@ -167,18 +167,21 @@ def _context(index: int) -> Any:
     return _done(driver.cuDevicePrimaryCtxRetain(_done(driver.cuDeviceGet(index))))
 
 
-@cache
 def at_once(device: torch.device) -> tuple[int, ...]:
     """How many clusters of 1, 2, 3 ... blocks a device runs at once, each with a multiprocessor."""
     if device.type != "cuda":
         return AT_ONCE
+    return _at_once(torch.cuda.current_device() if device.index is None else device.index)
+
+
+@cache
+def _at_once(index: int) -> tuple[int, ...]:
     from cuda.bindings import driver
 
     shared = 200 * 1024
-    with torch.cuda.device(device):
+    with torch.cuda.device(index):
         text = b'extern "C" __global__ void nothing() {}'
-        binary = _compiled(text, torch.cuda.get_device_capability(device))
-        index = torch.cuda.current_device()
+        binary = _compiled(text, torch.cuda.get_device_capability(index))
         function = _function(index, binary, "nothing", shared, len(AT_ONCE))
         found = []
         for blocks in range(1, len(AT_ONCE) + 1):

@@ -34,7 +34,7 @@ def layer(
     Raises:
         RuntimeError: a shape does not fit.
     """
-    check_layer(x, h_0, weights, bias)
+    check_layer(x, h_0, weights, bias, batch_sizes is None)
     if batch_sizes is None:
         sizes = small.sizes_of(x, h_0, weights, bias, nonlinearity)
         if small.serves(sizes):
@@ -143,7 +143,7 @@ def _gradients(
         bars[1] = begun @ (_of_h(ways) if D == 2 else ways[0][1][None])
     if not wanted[2]:
         return bars
-    rows, of_x = delta.flatten(0, -2), x.reshape(-1, x.shape[-1])
+    rows, of_x = delta.flatten(0, -2), x.flatten(0, -2)
     each = len(ways[0])
     of_ih, sums = rows.mT @ of_x, rows.sum(0) if each == 4 else None
     for d, (_, weight_hh, *_biases) in enumerate(ways):

@@ -70,7 +70,7 @@ class Products:
             if p.clusters > 1:
                 room, tickets = room + p.tiles * p.clusters, tickets + p.tiles
         self.room, self.tickets, self.clusters = room * _LEFT, tickets, ends[-1]
-        self.ends = pack(f"{len(ends)}i", *ends)
+        self.ends = pack(f"{len(ends)}i{4 * (len(ends) % 2)}x", *ends)  # as C fills it up
         self.launch = _kernel(DTYPES[dtype], len(ends), device)
 
     def __call__(self, addresses: Sequence[tuple[int, ...]], like: Tensor) -> None:
