@@ -376,7 +376,7 @@ def test_its_gradients_lie_as_the_operators_rule_says(monkeypatch, on_a_gpu, mos
 
 @pytest.fixture
 def modes_ask(monkeypatch):
-    """Modes of torch's dispatcher are asked after for the CPU's tensors, as they are for a GPU's."""
+    """Modes of torch's dispatcher are asked after as they are for a GPU's tensors."""
     monkeypatch.setattr(in_ops, "on_one_gpu", composed.alike)
     monkeypatch.setattr(in_ops, "in_one_piece", lambda tensors: False)
     for module in (in_ops, composed, doors):
