@@ -1,6 +1,7 @@
 """Standard output that is full, or whose reader has gone: one line or none, no traceback."""
 
 import os
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -38,3 +39,20 @@ def test_a_reader_that_has_gone(command, trained, tmp_path):
         writer.stdout.close()
         assert writer.stderr.read() == ""
         assert writer.wait(300) == 141
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a shell that closes what it is told to")
+@pytest.mark.parametrize(
+    ("words", "closed", "code"),
+    [("info", ">&-", 0), ("predict RUN FILE", ">&-", 0), ("predict RUN gone.csv", "2>&-", 2)],
+)
+def test_closed_by_who_called(command, trained, terms, words, closed, code):
+    """Nothing is said where nobody listens; the end is the same."""
+    start, environment = command
+    places = {"RUN": trained, "FILE": terms}
+    line = shlex.join([*start, *(str(places.get(word, word)) for word in words.split())])
+    done = subprocess.run(
+        ["sh", "-c", f"exec {line} {closed}"], env=environment, capture_output=True, check=False
+    )
+    assert done.returncode == code
+    assert b"Traceback" not in done.stderr

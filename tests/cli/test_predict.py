@@ -22,8 +22,12 @@ def test_a_file_that_is_there_is_replaced_whole(elman, refused, trained, terms, 
     old = answers.read_bytes()
     refused("predict", trained, terms, "--text", "nothing", "-o", answers)
     assert answers.read_bytes() == old
-    assert elman("predict", trained, terms, "-o", answers).code == 0
+    result = elman("predict", trained, terms, "-o", answers)
+    assert result.code == 0
     assert b"old" not in answers.read_bytes()
+    aside = tmp_path / "answers.bak-1.csv"  # somebody may have written corrections in it
+    assert aside.read_bytes() == old
+    assert f"the file that was there is now {aside}" in result.err
 
 
 def test_never_over_the_input(refused, trained, terms, tmp_path):

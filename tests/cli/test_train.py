@@ -4,12 +4,15 @@ import csv
 import inspect
 import io
 import json
+import os
+import sys
 
 import pytest
 import torch
 
 from elman import Classifier
 from elman.cli.train import classify
+from tests.cli.conftest import QUICK
 
 FILES = [
     "README.md", "checkpoint", "config.json", "metrics.jsonl", "model.safetensors", "report.html",
@@ -157,3 +160,22 @@ def test_classes_with_odd_names(elman, tmp_path, name):
     assert shown.code == 0, shown.err
     assert name in shown.out
     assert f"probability_{name}" in elman("predict", run, path).out.splitlines()[0]
+
+
+@pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="names there are UTF-8")
+def test_names_that_are_not_utf_8_go_through_to_the_end(elman, refused, terms, tmp_path):
+    """As archives of Chinese Windows hold them: the system gives such bytes as half pairs."""
+    odd = os.fsdecode("测试".encode("gbk"))
+    file, run = tmp_path / f"{odd}.csv", tmp_path / odd
+    file.write_bytes(terms.read_bytes())
+    columns = ["--text", "term", "--label", "label", "--group", "group"]
+    first = elman("train", "classify", file, *columns, *QUICK, "--out", run)
+    assert first.code == 0, first.err
+    about = json.loads((run / "config.json").read_text("utf-8"))["about"]
+    assert about["data"]["file"] == "����.csv"
+    assert "����.csv" in about["command"]
+    on = ["--epochs", "3", *QUICK[2:], "--out", run, "--resume"]
+    again = elman("train", "classify", file, *columns, *on)  # which reads the checkpoint
+    assert again.code == 0, again.err
+    assert "went on in epoch 3" in again.out
+    assert elman("predict", run, file).code == 0

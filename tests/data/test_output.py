@@ -20,13 +20,16 @@ def names(folder):
 
 
 def test_a_new_file_and_one_that_is_replaced(tmp_path):
-    path = tmp_path / "out.csv"
-    for text in ("头\n", "other\r\n"):
-        with open_output(path) as stream:
+    """The other is kept under another name, but for one that holds the same."""
+    path, aside, told = tmp_path / "out.csv", tmp_path / "out.bak-1.csv", []
+    for text in ("头\n", "other\r\n", "other\r\n"):
+        with open_output(path, kept=told.append) as stream:
             stream.write(text)
-            assert not path.exists() or path.read_bytes() == "头\n".encode()
+            assert not path.exists() or path.read_bytes() == ("头\n" if not told else text).encode()
         assert path.read_bytes() == text.encode()
-        assert names(tmp_path) == ["out.csv"]
+    assert names(tmp_path) == ["out.bak-1.csv", "out.csv"]
+    assert aside.read_bytes() == "头\n".encode()
+    assert told == [aside]
 
 
 @pytest.mark.parametrize("error", [DataError("row 3"), KeyboardInterrupt(), RuntimeError("x")])
@@ -77,7 +80,7 @@ def test_a_link_stays_one_and_permissions_stay(tmp_path):
         assert target.read_text() == text
         target.chmod(0o640)
     assert target.stat().st_mode & 0o777 == 0o640
-    assert names(tmp_path / "real") == ["out.csv"]
+    assert names(tmp_path / "real") == ["out.bak-1.csv", "out.csv"]
 
 
 def test_places_that_cannot_be_written(tmp_path):
@@ -184,11 +187,17 @@ def test_a_writer_that_is_killed_leaves_the_old_file(tmp_path):
     assert files_in(tmp_path) == [path]  # what is left is no input
 
 
-def test_what_a_killed_process_of_the_same_number_left(tmp_path):
-    (tmp_path / f".out.csv.partial-{os.getpid()}").write_text("left")
+def test_what_killed_processes_left(tmp_path):
+    """Also one of the same number; what a process writes that is alive stays."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    for number in (os.getpid(), ended.pid):
+        (tmp_path / f".out.csv.partial-{number}").write_text("left")
+    living = tmp_path / f".out.csv.partial-{os.getppid()}"
+    living.write_text("half")
     with open_output(tmp_path / "out.csv") as stream:
         stream.write("new")
-    assert names(tmp_path) == ["out.csv"]
+    assert names(tmp_path) == [living.name, "out.csv"]
     assert (tmp_path / "out.csv").read_text() == "new"
 
 

@@ -129,6 +129,16 @@ def test_a_damaged_report_is_told_of_with_its_remedy(saved, text, message):
     Classifier.load(saved)
 
 
+def test_damaged_records_are_told_of_with_the_same_remedy(saved):
+    (saved / "metrics.jsonl").write_text("{\n", "utf-8")
+    with pytest.raises(
+        RunDirectoryError, match=r"metrics\.jsonl: damaged.*remove it: the model is"
+    ):
+        Classifier.load(saved)
+    (saved / "metrics.jsonl").unlink()
+    Classifier.load(saved)
+
+
 def test_a_report_of_a_later_form_is_left_alone(saved):
     (saved / "report.json").write_text('{"format": "elman report 2", "x": 1}', "utf-8")
     assert Classifier.load(saved).evidence_ is None

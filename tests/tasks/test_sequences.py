@@ -130,6 +130,7 @@ def test_a_damaged_scale(fitted, tmp_path, change):
         ([[1.0, 2.0], []], r"X\[1\] should be numbers, .* with L at least 1, got the shape \(0,\)"),
         ([[1.0], "text"], r"X\[1\] should be numbers, .* got 'text'"),
         ([[1.0], None], r"X\[1\] should be numbers"),
+        ([np.full((3, 768), np.nan)], r"X\[0\] holds nan in place 1 of 768 at step 0; fill it in"),
         ([[1.0], [None]], r"X\[1\] holds \[nan\] at step 0; fill it in"),
         ([[1.0], [2.0, float("inf")]], r"X\[1\] holds \[inf\] at step 1; fill it in"),
         ([[1.0], [[1.0, 2.0]]], r"X\[1\] should have 1 numbers at each step, got 2"),

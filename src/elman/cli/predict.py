@@ -134,7 +134,12 @@ def _write_one(source: Path, output: Path | None, answerer: Answerer) -> int:
     if output is None:
         return _write_rows(sys.stdout, kind_of(source), first, found, answerer)
     kind = kind_of(output) if output.suffix else kind_of(source)
-    with open_output(output, [source]) as stream:
+
+    def kept(aside: Path) -> None:
+        place = aside if output.is_symlink() else output.with_name(aside.name)
+        print(f"the file that was there is now {place}", file=sys.stderr)
+
+    with open_output(output, [source], kept) as stream:
         return _write_rows(stream, kind, first, found, answerer)
 
 

@@ -63,7 +63,7 @@ class Training:
     @contextmanager
     def _logging(self) -> "Iterator[Callable[[Progress], object]]":
         """What notes each epoch for TensorBoard, in the first process, if that is asked for."""
-        from elman.tasks.newrun import free_name
+        from elman.data.places import free_name
         from elman.train.processes import rank
         from elman.train.tensorboard import TensorBoard
 
@@ -99,6 +99,7 @@ class Training:
 
     def finish(self, model: "Task") -> None:
         """Write the run, unless another process does or there is nothing new."""
+        from elman.tasks.config import readable
         from elman.train.processes import rank, world_size
 
         run = self.run
@@ -108,7 +109,7 @@ class Training:
             start = ["elman"]
             if together > 1:
                 start = ["torchrun", "--nproc-per-node", str(together), "-m", "elman"]
-            model.about.command = shlex.join([*start, *sys.argv[1:]])
+            model.about.command = readable(shlex.join([*start, *sys.argv[1:]]))
             model.write(run.staging)
 
     def tell(self, model: "Task", head: str) -> None:

@@ -15,6 +15,18 @@ _MARKED = re.compile(
 _MISSING = {"", "-", "--", "?", ".", "na", "n/a", "#n/a", "null", "none", "nil", "missing"}
 
 
+def first_bad(values: list[float], most: int = 8) -> str:
+    """Numbers of which one is not finite, as a person can read them.
+
+    >>> first_bad([1.0, math.nan]), first_bad([0.5] * 5 + [math.nan] * 763)
+    ('[1.0, nan]', 'nan in place 6 of 768')
+    """
+    if len(values) <= most:
+        return str(values)
+    k = next(k for k, value in enumerate(values) if not math.isfinite(value))
+    return f"{values[k]} in place {k + 1} of {len(values)}"
+
+
 def parse_number(text: str) -> float | None:
     """The finite number a text writes, or None.
 

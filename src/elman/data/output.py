@@ -1,13 +1,16 @@
 """A place for answers: a file that is there whole or not at all, a pipe or a device."""
 
 import errno
+import filecmp
+import glob
 import os
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
+from elman.data.places import is_alive, kept_aside
 from elman.errors import DataError
 
 # what a process has open already, perhaps on a file: written to, never moved over
@@ -15,17 +18,20 @@ _DESCRIPTORS = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/")
 
 
 @contextmanager
-def open_output(path: Path, inputs: Collection[Path] = ()) -> Iterator[TextIO]:
+def open_output(
+    path: Path, inputs: Collection[Path] = (), kept: Callable[[Path], object] | None = None
+) -> Iterator[TextIO]:
     """A text stream, in UTF-8, for the contents of a file.
 
     They go to a hidden file beside it that is moved into place when the block ends without an
-    error; so a file that is there stays as it is until the new one is whole. The permissions of
-    a file that is replaced stay, and a link stays a link. A pipe or a device is written to
-    directly.
+    error; so a file that is there stays as it is until the new one is whole, and is then kept under
+    another name, NAME.bak-1.SUFFIX, unless it holds the same. Its permissions stay, and a link
+    stays a link. A pipe or a device is written to directly.
 
     Args:
         path: of the file.
         inputs: files that are being read and must not be written over.
+        kept: is told where the file is now that was there, if there was one.
 
     Raises:
         DataError: the path is one of the inputs, or it cannot be written.
@@ -48,7 +54,7 @@ def open_output(path: Path, inputs: Collection[Path] = ()) -> Iterator[TextIO]:
             with path.open("a", encoding="utf-8", newline="") as stream:
                 yield stream
         else:
-            with _moved_when_whole(partial, target) as stream:
+            with _moved_when_whole(partial, target, kept) as stream:
                 yield stream
     except OSError as error:
         if error.filename not in (None, str(path), str(target), str(partial)):
@@ -71,21 +77,36 @@ def _is_straight(path: Path) -> bool:
 
 
 @contextmanager
-def _moved_when_whole(partial: Path, target: Path) -> Iterator[TextIO]:
+def _moved_when_whole(
+    partial: Path, target: Path, kept: Callable[[Path], object] | None
+) -> Iterator[TextIO]:
     if target.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     there = target.exists()
     if there:
         target.open("ab").close()  # moving would not ask whether it may be changed
     try:
-        partial.unlink(missing_ok=True)  # of a process with the same number that was killed
+        _clear_partials(target)
         with partial.open("x", encoding="utf-8", newline="") as stream:
             if there:
                 shutil.copymode(target, partial)
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
+        aside = None
+        if there and not filecmp.cmp(target, partial, shallow=False):
+            aside = kept_aside(target)
         partial.replace(target)
     finally:
         with suppress(OSError):
             partial.unlink()
+    if aside is not None and kept is not None:
+        kept(aside)
+
+
+def _clear_partials(target: Path) -> None:
+    """Remove what processes left that were killed while they wrote."""
+    for place in target.parent.glob(f".{glob.escape(target.name)}.partial-*"):
+        number = place.name.rpartition("-")[2]
+        if number.isdigit() and (int(number) == os.getpid() or not is_alive(int(number))):
+            place.unlink(missing_ok=True)

@@ -1,9 +1,10 @@
 """config.json of a run directory: what a trained model is and where it came from."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StrictBool,
@@ -18,6 +19,17 @@ FORMAT_VERSION = 2
 Figure = StrictInt | StrictFloat | StrictStr | None
 
 
+def readable(name: str) -> str:
+    """A name of a file or a folder in letters: what is not UTF-8 in it becomes �.
+
+    The system gives such bytes as halves of a pair, which no file in UTF-8 can hold.
+
+    >>> readable("\udcb2.csv"), readable("测试.csv")
+    ('�.csv', '测试.csv')
+    """
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 class DataFacts(BaseModel):
     """What a model learned from.
 
@@ -28,7 +40,7 @@ class DataFacts(BaseModel):
         seen: which of them the model learned from, in words.
     """
 
-    file: str
+    file: Annotated[str, BeforeValidator(readable)]
     sha256: str
     rows: int
     seen: str | None = None

@@ -9,8 +9,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from elman.data.places import is_alive, kept_aside
 from elman.errors import RunDirectoryError
-from elman.tasks.newrun import free_name, is_alive, partial_place, sync
+from elman.tasks.newrun import partial_place, sync
 
 
 @dataclass
@@ -74,22 +75,9 @@ def _commit(file: NewFile) -> None:
             file.unchanged = True
             return
         shutil.copymode(target, file.staging)
-        file.moved_aside = _second_name(target)
+        file.moved_aside = kept_aside(target)
     file.staging.replace(target)
     sync(target.parent)
-
-
-def _second_name(target: Path) -> Path:
-    """Let a file be there under another name too."""
-    while True:
-        aside = free_name(target.with_suffix(""), target.suffix)
-        try:
-            os.link(target, aside)
-        except FileExistsError:  # another process took that name between two lines
-            continue
-        except OSError:  # a place that knows no second names
-            shutil.copy2(target, aside)
-        return aside
 
 
 def _clear_partials(target: Path) -> None:

@@ -25,6 +25,7 @@ from uuid import uuid4
 
 from safetensors import SafetensorError
 
+from elman.data.places import free_name, is_alive
 from elman.errors import RunDirectoryError
 
 try:
@@ -207,19 +208,6 @@ def _clear_partials(target: Path) -> None:
             shutil.rmtree(place, ignore_errors=True)
 
 
-def is_alive(process: int) -> bool:
-    """Whether a process of this number is there."""
-    if os.name == "nt":
-        return True  # asking would end it
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 def _clear_page(target: Path) -> None:
     """Remove the page of a training under way."""
     for name in (_PAGE, _PARTIAL):
@@ -334,14 +322,6 @@ def _move_files(source: Path, target: Path) -> None:
     for name in sorted(files, key=lambda name: name == Path("config.json")):
         (source / name).replace(target / name)
     sync(target)
-
-
-def free_name(target: Path, suffix: str = "") -> Path:
-    """The first of target.bak-1, target.bak-2, ..., with the suffix, that is not there."""
-    number = 1
-    while (aside := target.with_name(f"{target.name}.bak-{number}{suffix}")).exists():
-        number += 1
-    return aside
 
 
 def sync(path: Path) -> None:

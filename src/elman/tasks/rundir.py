@@ -162,7 +162,7 @@ class RunDirectory(Documents):
 
     def damaged(self, name: str, why: str) -> RunDirectoryError:
         """The error for a file of the run."""
-        return damaged(self.path / name, why, *([_WITHOUT] if name == _REPORT else []))
+        return damaged(self.path / name, why, *([_WITHOUT] if name in (_REPORT, _METRICS) else []))
 
 
 def _check_there(path: Path) -> None:

@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 from elman.errors import RunDirectoryError, SettingError
@@ -121,9 +121,10 @@ class Checkpoint:
         if self.resume is None or not self.resume.exists():
             return None
         try:
-            with safe_open(self.resume, framework="pt") as file:
-                raw = json.loads((file.metadata() or {}).get("elman", "null"))
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            data = self.resume.read_bytes()  # safetensors opens no name that is not UTF-8
+            tensors = load(data)
+            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+            raw = json.loads(header.get("__metadata__", {}).get("elman", "null"))
         except (SafetensorError, OSError, ValueError, RuntimeError) as error:
             raise self._damaged(str(error)) from None
         if not isinstance(raw, dict) or raw.get("format") != "elman checkpoint":

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from elman.data.numbers import first_bad
 from elman.data.table import half_a_character
 from elman.errors import DataError
 
@@ -68,7 +69,9 @@ def as_sequences(X: Sequence[Any], size: int | None = None) -> list[np.ndarray]:
             )
         if not np.isfinite(sequence).all():
             step = int(np.argwhere(~np.isfinite(sequence))[0][0])
-            raise DataError(f"X[{row}] holds {sequence[step].tolist()} at step {step}; fill it in")
+            raise DataError(
+                f"X[{row}] holds {first_bad(sequence[step].tolist())} at step {step}; fill it in"
+            )
         if np.abs(sequence).max() > _LARGEST:
             raise DataError(f"X[{row}] holds a number above {_LARGEST:g}; use another unit")
         sequences.append(sequence)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from elman.data.numbers import first_bad
 from elman.errors import DataError
 
 SPARE = 10  # rows above what the equations need, to learn from and to stop by
@@ -64,7 +65,7 @@ def as_series(X: Any, columns: int | None = None) -> np.ndarray:
         raise DataError(f"X should be numbers, (T,) or (T, C), got the shape {np.shape(X)}")
     if not np.isfinite(y).all():
         row = int(np.argwhere(~np.isfinite(y))[0][0])
-        raise DataError(f"X[{row}] is {y[row].tolist()}; fill it in or begin after it")
+        raise DataError(f"X[{row}] is {first_bad(y[row].tolist())}; fill it in or begin after it")
     if np.abs(y).max() > _LARGEST:
         row = int(np.argwhere(np.abs(y) > _LARGEST)[0][0])
         raise DataError(f"X[{row}] is {y[row].tolist()}, above {_LARGEST:g}; use another unit")

@@ -1,0 +1,39 @@
+"""Names beside a place that is written to: for what was there, and for what is not whole yet."""
+
+import os
+import shutil
+from pathlib import Path
+
+
+def free_name(target: Path, suffix: str = "") -> Path:
+    """The first of target.bak-1, target.bak-2, ..., with the suffix, that is not there."""
+    number = 1
+    while (aside := target.with_name(f"{target.name}.bak-{number}{suffix}")).exists():
+        number += 1
+    return aside
+
+
+def kept_aside(target: Path) -> Path:
+    """Let a file be there under another name too, NAME.bak-1.SUFFIX, NAME.bak-2.SUFFIX, ..."""
+    while True:
+        aside = free_name(target.with_suffix(""), target.suffix)
+        try:
+            os.link(target, aside)
+        except FileExistsError:  # another process took that name between two lines
+            continue
+        except OSError:  # a place that knows no second names
+            shutil.copy2(target, aside)
+        return aside
+
+
+def is_alive(process: int) -> bool:
+    """Whether a process of this number is there."""
+    if os.name == "nt":
+        return True  # asking would end it
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
