@@ -257,7 +257,12 @@ def test_a_full_disk_leaves_the_checkpoint_before(stopped, monkeypatch, expected
     with monkeypatch.context() as patch:
         if where == "the write":
             of = type(stopped).open
-            patch.setattr(type(stopped), "open", lambda path, mode: Full(of(path, mode)))
+
+            def opened(path, mode="r", *others):
+                file = of(path, mode, *others)
+                return Full(file) if "r" not in mode else file
+
+            patch.setattr(type(stopped), "open", opened)
         patch.setattr(*{"the sync": ("os.fsync", full)}.get(where, ("os.replace", full)))
         if where == "the move":
             patch.setattr(type(stopped), "replace", full)

@@ -24,7 +24,7 @@ def readable(name: str) -> str:
 
     The system gives such bytes as halves of a pair, which no file in UTF-8 can hold.
 
-    >>> readable("\udcb2.csv"), readable("测试.csv")
+    >>> readable(chr(0xDCB2) + ".csv"), readable("测试.csv")
     ('�.csv', '测试.csv')
     """
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
