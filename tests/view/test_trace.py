@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 import elman
-from elman.models import ConcatRNN
+from elman.models import ConcatRNN, SequenceClassifier
 from elman.view.memory import spectral_radius, stretch
 from elman.view.steps import Jacobians
 from tests.tolerances import distance, largest
@@ -236,3 +236,25 @@ def test_a_hook_that_changes_the_states_is_told_of():
 def test_errors(call, kind, words):
     with pytest.raises(kind, match=words):
         call()
+
+
+def test_of_many_classes_what_is_said_is_the_likeliest_of_all():
+    """Only twelve have curves; at a step another may be the likeliest."""
+    torch.manual_seed(0)
+    model = SequenceClassifier(input_size=4, hidden_size=8, num_classes=50)
+    with torch.no_grad():
+        model.linear.weight.mul_(20)
+        model.rnn.weight_ih_l0.mul_(3)
+    x = torch.randn(60, 4)
+    x[-2:] *= 0.02
+    said = document(elman.view(model, x).html)["outputs"]
+    with torch.no_grad():
+        probabilities = torch.stack([model(x[None, : t + 1])[0].softmax(-1) for t in range(60)])
+    best = [str(k) for k in probabilities.argmax(1).tolist()]
+    assert said["said"] == best
+    assert not set(best) <= set(said["names"])
+    assert said["answer"] == best[-1]
+    assert said["answer"] in said["names"]
+    assert len(said["names"]) == 12
+    found = array(said["said_p"])
+    assert (found - probabilities.max(1).values).abs().max() < 1e-5

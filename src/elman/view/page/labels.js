@@ -29,6 +29,7 @@ export function cut(text, most) {
 // What the model says at a step: a name, and how likely it is where it has a probability.
 export function said(t) {
   const o = trace.outputs;
+  if (o.kind === "classes" && o.said) return { name: visible(o.said[t]), p: o.said_p.values[t] };
   if (o.kind === "classes") {
     const row = o.p.values.subarray(t * o.names.length, (t + 1) * o.names.length);
     const best = row.indexOf(Math.max(...row));

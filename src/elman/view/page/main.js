@@ -3,6 +3,7 @@
 import { startArithmetic } from "./arithmetic.js";
 import { choose, chosen, onChange, readAddress, redraw, writeAddress } from "./chosen.js";
 import { startControls } from "./controls.js";
+import { byId } from "./dom.js";
 import { startEquation } from "./equation.js";
 import { startFolded } from "./folded.js";
 import { startHeading } from "./heading.js";
@@ -37,6 +38,11 @@ startMemory();
 choose({ unit: strongest() });
 readAddress();
 window.addEventListener("hashchange", readAddress);
+// By its address the link would lead out of a notebook's frame, whose base is the notebook.
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  byId("controls").focus();
+});
 onChange(writeAddress);
 onChange(() => {
   if (document.documentElement.dataset.ready) return;
