@@ -60,7 +60,7 @@ void normalise_back(const Norm<T>& norm, int64_t H, const T* within, const T* no
 template <class T, class F>
 struct Activate {
   explicit Activate(const Scan<T>& of) : scan(of), f(of.f) {}
-  static constexpr bool kByRow = false;      // or, when all its sums are there, completes each row
+  static constexpr bool kByRow = false;  // or, when all its sums are there, completes each row
   static constexpr bool kReadsMuch = false;  // besides what its sums are made of
   const Scan<T>& scan;
   const F f;
@@ -202,15 +202,13 @@ struct Combine {
     const T* const e = before == nullptr ? nullptr : first(scan.e);
     T* const out = first(scan.out);
     each_vector(tile, scan.H, [&](int64_t j, int64_t n) ELMAN_INLINE {
-      return [=, this, skip = tile.skip, apart = tile.before.row](Vec<T> s, int64_t i)
-                 ELMAN_INLINE {
-                   const int64_t r = i * skip;
-                   if (p != nullptr) s *= load(p + r * scan.p.row + j, n);
-                   s += load(x + r * scan.x.row + j, n);
-                   if (e != nullptr)
-                     s += load(e + r * scan.e.row + j, n) * load(before + r * apart + j, n);
-                   store(out + r * scan.out.row + j, s, n);
-                 };
+      return [=, this, skip = tile.skip, apart = tile.before.row](Vec<T> s, int64_t i) ELMAN_INLINE {
+        const int64_t r = i * skip;
+        if (p != nullptr) s *= load(p + r * scan.p.row + j, n);
+        s += load(x + r * scan.x.row + j, n);
+        if (e != nullptr) s += load(e + r * scan.e.row + j, n) * load(before + r * apart + j, n);
+        store(out + r * scan.out.row + j, s, n);
+      };
     });
   }
 };
@@ -238,8 +236,7 @@ struct Back {
         const int64_t r = i * skip;
         if (h_bar != nullptr) g += load(h_bar + r * scan.h_bar.row + j, n);
         if (last_bar != nullptr) g += load(last_bar + r * scan.last_bar.row + j, n);
-        store(out + r * scan.out.row + j, f.template back<T>(load(h + r * scan.h.row + j, n), g),
-              n);
+        store(out + r * scan.out.row + j, f.template back<T>(load(h + r * scan.h.row + j, n), g), n);
       };
     });
   }

@@ -2,7 +2,6 @@
 
 import errno
 import filecmp
-import glob
 import os
 import shutil
 from collections.abc import Callable, Collection, Iterator
@@ -10,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-from elman.data.places import is_alive, kept_aside
+from elman.data.places import kept_aside, left_behind
 from elman.errors import DataError
 
 # what a process has open already, perhaps on a file: written to, never moved over
@@ -86,7 +85,9 @@ def _moved_when_whole(
     if there:
         target.open("ab").close()  # moving would not ask whether it may be changed
     try:
-        _clear_partials(target)
+        partial.unlink(missing_ok=True)  # of a process with the same number that was killed
+        for place in filter(Path.is_file, left_behind(target)):
+            place.unlink(missing_ok=True)
         with partial.open("x", encoding="utf-8", newline="") as stream:
             if there:
                 shutil.copymode(target, partial)
@@ -102,11 +103,3 @@ def _moved_when_whole(
             partial.unlink()
     if aside is not None and kept is not None:
         kept(aside)
-
-
-def _clear_partials(target: Path) -> None:
-    """Remove what processes left that were killed while they wrote."""
-    for place in target.parent.glob(f".{glob.escape(target.name)}.partial-*"):
-        number = place.name.rpartition("-")[2]
-        if number.isdigit() and (int(number) == os.getpid() or not is_alive(int(number))):
-            place.unlink(missing_ok=True)

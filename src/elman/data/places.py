@@ -1,7 +1,9 @@
 """Names beside a place that is written to: for what was there, and for what is not whole yet."""
 
+import glob
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -24,6 +26,15 @@ def kept_aside(target: Path) -> Path:
         except OSError:  # a place that knows no second names
             shutil.copy2(target, aside)
         return aside
+
+
+def left_behind(target: Path) -> Iterator[Path]:
+    """What processes left beside a place that were killed while they wrote: .NAME.partial-PID..."""
+    begin = f".{target.name}.partial-"
+    for place in target.parent.glob(f"{glob.escape(begin)}*"):
+        number = place.name.removeprefix(begin).partition("-")[0]
+        if number.isdigit() and not is_alive(int(number)):
+            yield place
 
 
 def is_alive(process: int) -> bool:

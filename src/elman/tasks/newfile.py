@@ -1,7 +1,6 @@
 """A file put in its place: never half there, never over what was saved before."""
 
 import filecmp
-import glob
 import os
 import shutil
 from collections.abc import Iterator
@@ -9,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from elman.data.places import is_alive, kept_aside
+from elman.data.places import kept_aside, left_behind
 from elman.errors import RunDirectoryError
 from elman.tasks.newrun import partial_place, sync
 
@@ -51,7 +50,8 @@ def new_file(path: Path) -> Iterator[NewFile]:
             raise RunDirectoryError(
                 f"{path}: there is no folder {path.parent}; make it, or choose another name for -o"
             )
-        _clear_partials(target)
+        for place in filter(Path.is_file, left_behind(target)):
+            place.unlink(missing_ok=True)
         try:
             file.staging.touch()  # what is wrong with the place shows at once
             yield file
@@ -78,11 +78,3 @@ def _commit(file: NewFile) -> None:
         file.moved_aside = kept_aside(target)
     file.staging.replace(target)
     sync(target.parent)
-
-
-def _clear_partials(target: Path) -> None:
-    """Remove what processes left that were killed while they wrote."""
-    for place in target.parent.glob(f".{glob.escape(target.name)}.partial-*-*{target.suffix}"):
-        number = place.name.removesuffix(target.suffix).split("-")[-2]
-        if number.isdigit() and not is_alive(int(number)):
-            place.unlink(missing_ok=True)

@@ -13,7 +13,6 @@ An older run in that place stays whole and in use until the new one is; the page
 
 import errno
 import filecmp
-import glob
 import json
 import os
 import shutil
@@ -25,7 +24,7 @@ from uuid import uuid4
 
 from safetensors import SafetensorError
 
-from elman.data.places import free_name, is_alive
+from elman.data.places import free_name, left_behind
 from elman.errors import RunDirectoryError
 
 try:
@@ -202,9 +201,8 @@ def partial_place(target: Path) -> Path:
 
 def _clear_partials(target: Path) -> None:
     """Remove what processes left that were killed while they wrote; not a run that is whole."""
-    for place in target.parent.glob(f".{glob.escape(target.name)}.partial-*-*"):
-        number = place.name.split("-")[-2]
-        if number.isdigit() and not is_alive(int(number)) and not _is_run(place):
+    for place in left_behind(target):
+        if not _is_run(place):
             shutil.rmtree(place, ignore_errors=True)
 
 
