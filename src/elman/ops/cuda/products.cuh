@@ -5,7 +5,8 @@
 // Not faster than cuBLAS at any of them, but a small layer's time is what it takes to ask for them
 // one by one. A cluster has a tile of one of the products; its blocks share k out and add up what
 // they have in a fixed order. Where k is long, several clusters share it out first: each leaves its
-// sums in memory, and whichever is the last to do so adds all of them up, in a fixed order too.
+// sums in memory, and whichever is the last to do so adds all of them up, in a fixed order too. Of
+// many tiles every block has one to itself.
 
 constexpr int THREADS = 256, SIDE = 64, DEEP = 16, EACH = 4;
 constexpr int PADDED = SIDE + 4;
@@ -21,7 +22,7 @@ struct Job {
   unsigned* tickets;      // for each tile how many have left theirs; 0 at first
   long long a_m, a_k, b_k[2], b_n, c_m;
   int M, N, K, first;  // first: rows of b that are of b[0]
-  int clusters;        // that share k out
+  int clusters;        // that share k out; 0: not even the blocks of one do
 };
 
 /** What a cluster leaves of a tile: its sums, and those of a. */
@@ -63,13 +64,15 @@ __launch_bounds__(THREADS) __cluster_dims__(SPREAD, 1, 1)
   while (tile >= given.ends[which]) ++which;
   const Job& job = given.jobs[which];
   if (which > 0) tile -= given.ends[which - 1];
-  const int cluster = tile % job.clusters;
-  tile /= job.clusters;
+  const bool alone = job.clusters == 0;
+  const int cluster = alone ? 0 : tile % job.clusters;
+  tile = alone ? tile * SPREAD + block : tile / job.clusters;
   const int across = (job.N + SIDE - 1) / SIDE;
   const int first_m = tile / across * SIDE, first_n = tile % across * SIDE;
-  const int sharing = SPREAD * job.clusters;
+  if (first_m >= job.M) return;  // of those alone some may have none
+  const int sharing = alone ? 1 : SPREAD * job.clusters;
   const int share = ((job.K + sharing - 1) / sharing + DEEP - 1) / DEEP * DEEP;
-  const int begin = (cluster * SPREAD + block) * share;
+  const int begin = alone ? 0 : (cluster * SPREAD + block) * share;
   const int end = begin + share < job.K ? begin + share : job.K;
   const bool sums = job.sums[0] != nullptr && first_n == 0;
 
@@ -103,7 +106,6 @@ __launch_bounds__(THREADS) __cluster_dims__(SPREAD, 1, 1)
     for (int j = 0; j < EACH; ++j) shared.tile[m + i][n + j] = sum[i][j];
   if (thread < SIDE) shared.sums[thread] = of_a;
   __syncthreads();
-  wait_for_cluster();
   auto finish = [&](int e, float all) {  // one number of the tile
     const int m = first_m + e / SIDE, n = first_n + e % SIDE;
     if (m >= job.M || n >= job.N) return;
@@ -115,6 +117,12 @@ __launch_bounds__(THREADS) __cluster_dims__(SPREAD, 1, 1)
     if (first_m + thread < job.M)
       for (Number* to : job.sums) to[first_m + thread] = rounded(all);
   };
+  if (alone) {
+    for (int e = thread; e < SIDE * SIDE; e += THREADS) finish(e, shared.tile[e / SIDE][e % SIDE]);
+    if (sums && thread < SIDE) finish_sum(of_a);
+    return;
+  }
+  wait_for_cluster();
   float* left = job.left + (tile * job.clusters + cluster) * LEFT;
   for (int e = block * THREADS + thread; e < SIDE * SIDE; e += SPREAD * THREADS) {
     float all = 0;

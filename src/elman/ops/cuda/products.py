@@ -16,6 +16,8 @@ from elman.ops.cuda.plans import DTYPES
 SPREAD = 8
 #: Over so many steps of the inner dimension clusters share it out, each so many, up to 16 of them.
 LONG, SHARE, _CLUSTERS = 2**14, 2048, 16
+#: From so many tiles on each block has one to itself.
+ALONE = 512
 _SIDE, _THREADS = 64, 256
 _SHARED = 4 * ((2 * 16 + _SIDE) * (_SIDE + 4) + _SIDE + 4)
 #: Numbers that a cluster leaves of a tile.
@@ -49,7 +51,9 @@ class Product(NamedTuple):
 
     @property
     def clusters(self) -> int:
-        """That share out the inner dimension of each tile."""
+        """That share out the inner dimension of each tile; 0 where each block has one to itself."""
+        if self.tiles >= ALONE:
+            return 0
         return min(_CLUSTERS, self.K // SHARE) if self.K > LONG else 1
 
 
@@ -65,7 +69,8 @@ class Products:
         for p in products:
             sizes = p.M, p.N, p.K, p.first, p.clusters
             self.rests.append(_REST.pack(*p.a, p.b[0], p.b[1], p.b[2], p.c, *sizes))
-            ends.append(p.tiles * p.clusters + (ends[-1] if ends else 0))
+            clusters = p.tiles * p.clusters or -(-p.tiles // SPREAD)
+            ends.append(clusters + (ends[-1] if ends else 0))
             self.rooms.append((4 * room * _LEFT, 4 * tickets))
             if p.clusters > 1:
                 room, tickets = room + p.tiles * p.clusters, tickets + p.tiles

@@ -17,7 +17,7 @@ from elman.ops.cuda.products import Product, Products
 from elman.ops.operators import directions
 
 #: Up to so many multiplications the time to ask for them is what counts.
-MOST = 2**30
+MOST = 2**31
 #: And of so many rows of all steps, which a weight's gradient is a sum over.
 MOST_ROWS = 2**16
 
