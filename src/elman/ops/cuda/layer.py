@@ -74,7 +74,7 @@ def layer_backward(
     """As `cpu.layer_backward`; None for what is not wanted. As to `batch_sizes` see `layer`."""
     if batch_sizes is None:
         sizes = small.sizes_of(x, h_0, weights, bias, nonlinearity)
-        if small.serves(sizes):
+        if small.serves(sizes, back=True):
             return small.layer_backward(sizes, output_bar, h_n_bar, x, h_0, output, weights, wanted)
     batch_sizes, lengths = _told_apart(x, batch_sizes)
     ways = directions(list(weights), bias)

@@ -40,22 +40,64 @@ struct Shared {
   float last;  // whether this cluster was the last of its tile
 };
 
-/** Bring DEEP of k of a side into shared memory; what is not there is zero. */
-template <class At>
-__device__ inline void bring(float (&to)[DEEP][PADDED], bool k_first, int begin, int end, int from,
-                             int until, At at) {
-  for (int e = 0; e < SIDE * DEEP / THREADS; ++e) {
-    const int index = e * THREADS + threadIdx.x;
-    const int k = k_first ? index % DEEP : index / SIDE;
-    const int m = k_first ? index / DEEP : index % SIDE;
-    const bool is = begin + k < end && from + m < until;
-    to[k][m] = is ? widened(*at(from + m, begin + k)) : 0;
+/**
+ * A factor's part of a tile, on its way into shared memory by DEEP of k. Each thread has a few
+ * numbers, of one k or of one m. Where there are two PARTS, the first of k lie elsewhere.
+ */
+template <int PARTS>
+struct Coming {
+  static constexpr int MANY_EACH = SIDE * DEEP / THREADS;
+  const Number* at[PARTS];           // the thread's first number, as each part has it
+  long long jump[PARTS], on[PARTS];  // from it to the second; and to the first of the next DEEP
+  int k, more_k, first, end;         // of the first number; to the second; where parts end
+  bool k_first, is[MANY_EACH];       // whether neighbours differ in k; whether there is such an m
+  Number numbers[MANY_EACH];
+
+  __device__ Coming(const Number* const* x, const long long* x_k, long long x_m, int first, int begin,
+                    int end, int from, int until)
+      : first(first), end(end), k_first(x_k[0] == 1 || x_m != 1) {
+    const int thread = threadIdx.x;
+    const int m = from + (k_first ? thread / DEEP : thread % SIDE);
+    const int more_m = k_first ? THREADS / DEEP : 0;
+    k = begin + (k_first ? thread % DEEP : thread / SIDE);
+    more_k = k_first ? 0 : THREADS / SIDE;
+#pragma unroll
+    for (int part = 0; part < PARTS; ++part) {
+      at[part] = x[part] + m * x_m + (k - part * first) * x_k[part];
+      jump[part] = more_m * x_m + more_k * x_k[part];
+      on[part] = DEEP * x_k[part];
+    }
+#pragma unroll
+    for (int e = 0; e < MANY_EACH; ++e) is[e] = m + e * more_m < until;
   }
-}
+  /** Have the next come; what is not there is zero. */
+  __device__ inline void ask() {
+#pragma unroll
+    for (int e = 0; e < MANY_EACH; ++e) {
+      const int own = k + e * more_k;
+      const bool later = PARTS > 1 && own >= first;  // chosen without an index, so in registers
+      const Number* from = later ? at[PARTS - 1] + e * jump[PARTS - 1] : at[0] + e * jump[0];
+      numbers[e] = is[e] && own < end ? *from : rounded(0);
+    }
+#pragma unroll
+    for (int part = 0; part < PARTS; ++part) at[part] += on[part];
+    k += DEEP;
+  }
+  __device__ inline void put(float (&to)[DEEP][PADDED]) const {
+    const int thread = threadIdx.x;
+#pragma unroll
+    for (int e = 0; e < MANY_EACH; ++e) {
+      const int index = e * THREADS + thread;
+      const int k = k_first ? index % DEEP : index / SIDE;
+      const int m = k_first ? index / DEEP : index % SIDE;
+      to[k][m] = widened(numbers[e]);
+    }
+  }
+};
 
 extern "C" __global__ void
 #ifdef __CUDACC__
-__launch_bounds__(THREADS) __cluster_dims__(SPREAD, 1, 1)
+__launch_bounds__(THREADS, 4) __cluster_dims__(SPREAD, 1, 1)
 #endif
     multiply(const __grid_constant__ Given given) {
   Shared& shared = *reinterpret_cast<Shared*>(shared_memory());
@@ -78,14 +120,16 @@ __launch_bounds__(THREADS) __cluster_dims__(SPREAD, 1, 1)
 
   float sum[EACH][EACH] = {}, of_a = 0;
   const int m = thread / 16 * EACH, n = thread % 16 * EACH;
+  Coming<1> a(&job.a, &job.a_k, job.a_m, job.K, begin, end, first_m, job.M);
+  Coming<2> b(job.b, job.b_k, job.b_n, job.first, begin, end, first_n, job.N);
+  a.ask();
+  b.ask();
   for (int k = begin; k < end; k += DEEP) {
-    bring(shared.a, job.a_k == 1, k, end, first_m, job.M,
-          [&](int m, int k) { return job.a + m * job.a_m + k * job.a_k; });
-    bring(shared.b, job.b_n != 1, k, end, first_n, job.N, [&](int n, int k) {
-      const int later = k >= job.first;
-      return job.b[later] + (k - later * job.first) * job.b_k[later] + n * job.b_n;
-    });
+    a.put(shared.a);
+    b.put(shared.b);
     __syncthreads();
+    a.ask();  // for the next, which come while these are multiplied
+    b.ask();
 #pragma unroll
     for (int deep = 0; deep < DEEP; ++deep) {
       float a[EACH], b[EACH];

@@ -16,10 +16,11 @@ from elman.ops.cuda.kinds import BACK, FORWARD
 from elman.ops.cuda.products import Product, Products
 from elman.ops.operators import directions
 
-#: Up to so many multiplications the time to ask for them is what counts.
-MOST = 2**31
+#: Up to so many multiplications the time to ask for them is what counts; up to twice as many for
+#: gradients, of which there is more to ask.
+MOST = 2**30
 #: And of so many rows of all steps, which a weight's gradient is a sum over.
-MOST_ROWS = 2**16
+MOST_ROWS = 2**18
 
 
 class Sizes(NamedTuple):
@@ -49,10 +50,11 @@ def sizes_of(
     return Sizes(L, N, H_in, H, D, bias, h_0 is not None, nonlinearity, x.dtype, x.device)
 
 
-def serves(sizes: Sizes) -> bool:
-    """Whether a layer is so small."""
+def serves(sizes: Sizes, back: bool = False) -> bool:
+    """Whether a layer is so small, forward or back."""
     L, N, H_in, H, D, *_ = sizes
-    return L * N <= MOST_ROWS and H_in > 0 and 0 < L * N * D * H * (H_in + H) <= MOST
+    most = 2 * MOST if back else MOST
+    return L * N <= MOST_ROWS and H_in > 0 and 0 < L * N * D * H * (H_in + H) <= most
 
 
 def layer(
