@@ -114,14 +114,13 @@ def test_the_pages_tell_of_the_gpu_as_it_was_measured():
     grid = [row for row in rows if row["case"].startswith("grid")]
     half, full = ([float(r["ratio"]) for r in grid if r["dtype"] == dtype]
                   for dtype in ("bfloat16", "float32"))  # fmt: skip
-    slow = [row for row in grid if float(row["ratio"]) < 1]
-    assert all(row["shape"].endswith("H 32") and row["dtype"] == "float32" for row in slow)
-    assert (len(half), len(full), len(slow), min(half) >= 1.35) == (48, 48, 1, True)
+    assert (len(half), len(full)) == (48, 48)
+    assert min(full) > 1
     (step,) = (row["us_per_step"] for row in rows if row["pass"] == "forward")
-    for page, between in zip(PAGES, ("1.4 to {:.0f} times", "1.4 到 {:.0f} 倍"), strict=True):
+    for page, between in zip(PAGES, ("{:.1f} to {:.0f} times", "{:.1f} 到 {:.0f} 倍"), strict=True):
         assert f"{step} µs" in on_one_line(page) or f"{step} 微秒" in on_one_line(page)
         said = on_one_line(page).partition("gpu.csv")[2][:900]
-        assert between.format(max(half)) in said
+        assert between.format(min(half), max(half)) in said
         assert f"{statistics.median(full):.1f}" in said
         assert f"{min(full):.2f}" in said
         assert len(rows) - len(grid) == 10  # "ten cases"
