@@ -101,7 +101,7 @@ def test_a_generator(opened, picture, writer):
     for t in range(4):
         go(tab, picture, t + 1, 7)
         check_step(tab, network.rnn, x, t, 7, states)
-        best = p[t].argsort(descending=True)[:6]
+        best = 1 + p[t, 1:].argsort(descending=True)[:6]  # <unk> is never written
         rows = tab.query_selector_all("#guesses li")
         assert len(rows) == len(best)
         for row, k in zip(rows, best.tolist(), strict=True):
@@ -206,3 +206,65 @@ def test_unknown_tokens_are_marked(opened, picture, classifier):
     assert tab.query_selector_all("#unrolled .unknown")
     go(tab, picture, 1)
     assert tab.inner_text("#unknown") == ""
+
+
+def test_names_that_begin_alike_are_told_apart(opened):
+    """A month of dates, and classes of one family: what they share makes room for the rest."""
+    days = [f"2024-01-{day:02}" for day in range(1, 32)]
+    tab = opened(elman.view(torch.nn.RNN(2, 3), torch.randn(31, 2), labels=days))
+    shown = [text.text_content() for text in tab.query_selector_all("#unrolled .pill + .token")]
+    assert shown == [day[-2:] for day in days[-len(shown) :]]
+    axis = [text.text_content() for text in tab.query_selector_all("#states .names .tick")]
+    assert len(set(axis)) == len(axis) > 5
+    names = ["medical_entity_disease", "medical_entity_drug"]
+    options = {"hidden_size": 4, "embedding_size": 3, "epochs": 2}
+    model = elman.Classifier(**options).fit(["abc", "abd", "cba", "dba"] * 4, sorted(names * 8))
+    tab = opened(elman.view(model, "abd"))
+    said = {text.text_content() for text in tab.query_selector_all("#unrolled .chance + .token")}
+    assert said <= {"disease", "drug"}
+
+
+def test_both_directions_of_a_layer_are_one_frame(opened, deep):
+    """They read the same: an arrow into each layer, none from one direction to the other."""
+    tab = opened(elman.view(deep, "abca"))
+    assert len(tab.query_selector_all("#unrolled .column:first-of-type .pair")) == 2
+    up = tab.eval_on_selector_all(
+        "#unrolled .column:first-of-type .wire", "all => all.filter(w => / V /.test(w.outerHTML))"
+    )
+    assert len(up) == 3  # into two layers, and out
+    lanes = [text.text_content() for text in tab.query_selector_all("#unrolled .lane")]
+    assert lanes == ["h⁽¹⁾ →", "h⁽¹⁾ ←", "h⁽²⁾ →", "h⁽²⁾ ←"]
+    assert "layers" in tab.inner_text("#drawing-lead")
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_on_paper_nothing_is_cut_off(opened, classifier, width):
+    tab = opened(elman.view(classifier, "abcd" * 10), width=width)
+    tab.emulate_media(media="print")
+    tab.set_viewport_size({"width": 700, "height": 900})
+    wide = tab.evaluate(
+        """() => [...document.querySelectorAll("svg, canvas")].map((of) =>
+          of.getBoundingClientRect().right - of.parentElement.getBoundingClientRect().right)"""
+    )
+    assert max(wide) < 1
+    assert not tab.is_visible("#controls")
+
+
+def test_a_long_text_is_not_all_heading(opened, classifier):
+    tab = opened(elman.view(classifier, "abcd" * 100))
+    assert tab.inner_text("#title") == "abcd" * 30 + "…"
+    assert tab.title().startswith("abcd" * 30)
+    assert len(tab.title()) < 140
+
+
+def test_what_changes_at_every_step_is_not_read_out_everywhere(opened, classifier):
+    tab = opened(elman.view(classifier, "abca"))
+    loud = tab.query_selector_all(
+        'output:not([aria-live="off"]), [role=status], [aria-live=polite]'
+    )
+    assert len(loud) <= 2
+
+
+def test_one_step_is_not_one_steps(opened):
+    tab = opened(elman.view(torch.nn.RNN(2, 3), torch.randn(1, 2)))
+    assert tab.inner_text("#answer") == "It reads 1 step with 3 units a layer."

@@ -85,7 +85,7 @@ def test_hostile_words_cannot_end_an_element():
 def words(language):
     source = (SOURCES / f"words_{language}.js").read_text("utf-8")
     return {
-        name: sorted(set(re.findall(r"\{(\w+)\}", text)))
+        name: sorted(set(re.findall(r"\{(\w+)[|}]", text)))
         for name, text in re.findall(r'(\w+): "((?:[^"\\]|\\.)*)"', source)
     }
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 import elman
-from elman.models import ConcatRNN, SequenceClassifier
+from elman.models import ConcatRNN, LanguageModel, SequenceClassifier
 from elman.view.memory import spectral_radius, stretch
 from elman.view.steps import Jacobians
 from tests.tolerances import distance, largest
@@ -201,6 +201,46 @@ def test_a_model_is_left_as_it_was():
     assert all(p.requires_grad and p.grad is None for p in rnn.parameters())
 
 
+def test_rows_of_their_own_lengths():
+    """Packed or nested: each row as the network reads it alone."""
+    rnn = nn.RNN(2, 3, batch_first=True)
+    rows = [torch.randn(n, 2) for n in (2, 5, 3)]
+    packed = nn.utils.rnn.pack_sequence(rows, enforce_sorted=False)
+    nested = torch.nested.nested_tensor(rows, layout=torch.jagged)
+    for k, one in enumerate(rows):
+        alone = elman.view(rnn, one).trace.chains[0].states
+        for x in (packed, nested):
+            assert torch.equal(elman.view(rnn, x, row=k).trace.chains[0].states, alone)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_a_network_of_two_bytes_is_read_in_float32(dtype):
+    rnn = nn.RNN(3, 8, num_layers=2, bidirectional=True).to(dtype)
+    x = torch.randn(6, 3).to(dtype)
+    same = nn.RNN(3, 8, num_layers=2, bidirectional=True)
+    same.load_state_dict({name: p.float() for name, p in rnn.state_dict().items()})
+    chains = elman.view(rnn, x).trace.chains
+    for ours, theirs in zip(chains, elman.view(same, x.float()).trace.chains, strict=True):
+        assert torch.equal(ours.states, theirs.states)
+    assert rnn.weight_hh_l0.dtype == dtype
+
+
+def test_the_verdict_is_of_all_steps_that_it_names():
+    """Of a network that reads both ways all are gone back through, though few are shown."""
+    rnn, x = nn.RNN(2, 4, bidirectional=True), torch.randn(30, 2)
+    page = document(elman.view(rnn, x, steps=5).html)["chains"]
+    whole = elman.view(rnn, x, steps=30).trace.memory
+    for chain, memory, first in zip(page, whole, (0, -1), strict=True):
+        assert chain["whole"] == 30
+        assert chain["arrives"] == pytest.approx(float(memory.gain[first]))
+        assert chain["most"] == pytest.approx(float(memory.gain.max()))
+
+
+def test_a_writer_is_not_said_to_write_what_it_never_writes(writer):
+    said = document(elman.view(writer, "我爱").html)["outputs"]
+    assert not any("<unk>" in names for names in said["names"])
+
+
 def test_a_hook_that_changes_the_states_is_told_of():
     rnn = nn.RNN(2, 3)
     rnn.register_forward_hook(lambda module, args, out: (out[0] + 1, out[1]))
@@ -229,7 +269,17 @@ def test_a_hook_that_changes_the_states_is_told_of():
         (
             lambda: elman.view(nn.RNN(2, 3), torch.full((4, 2), float("nan"))),
             ValueError,
-            "not finite",
+            "finite numbers, got nan at step 1",
+        ),
+        (
+            lambda: elman.view(LanguageModel(10, 4, 6), torch.tensor([1, 10])),
+            ValueError,
+            "ids from 0 to 9, got 10 at step 2",
+        ),
+        (
+            lambda: elman.view(LanguageModel(10, 4, 6), torch.tensor([1.0, 2.0])),
+            ValueError,
+            "whole numbers, got torch.float32",
         ),
     ],
 )

@@ -1,12 +1,14 @@
 """How a network without a task reads one input: layers, cells and the classic models."""
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import fields
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from elman.models import ConcatRNN, LanguageModel, SequenceClassifier, SequenceRegressor
 from elman.nn import RNN, RNNCell
@@ -34,13 +36,13 @@ def reading_of(
         row: which row of a batch.
         labels: of the L steps. None for the numbers or ids themselves.
     """
-    x = torch.as_tensor(x)
     rnn, embedding = _inside(model)
     tokens = embedding is not None
-    one = _one_row(model, rnn, x, row, tokens)
+    one = _one_row(rnn, x, row, tokens)
     L = len(one)
     if not L:
-        raise ValueError(f"x should have at least one step, got the shape {tuple(x.shape)}")
+        raise ValueError(f"x should have at least one step, got the shape {tuple(one.shape)}")
+    _check_values(one, embedding)
     if labels is not None and len(labels) != L:
         raise ValueError(f"labels should be {L}, one for each step, got {len(labels)}")
     vectors = one if embedding is None else functional.embedding(one, plain(embedding.weight))
@@ -64,20 +66,51 @@ def _inside(model: nn.Module) -> tuple[nn.Module, nn.Embedding | None]:
     return (model.rnn, None) if isinstance(model, SequenceRegressor) else (model, None)
 
 
-def _one_row(model: nn.Module, rnn: Any, x: Tensor, row: int, tokens: bool) -> Tensor:
+def _one_row(rnn: Any, x: Any, row: int, tokens: bool) -> Tensor:
     """(L, F), or (L,) of ids."""
     rank = 1 if tokens else 2
-    x = x.detach().cpu()
-    if x.dim() == rank:
-        return x if tokens else x.float()
-    if x.dim() != rank + 1:
-        what = "token ids (L,) or (N, L)" if tokens else "vectors, (L, F) or a batch of them"
-        raise ValueError(f"x should be {what}, got the shape {tuple(x.shape)}")
     batch_first = tokens or bool(getattr(rnn, "batch_first", False))
-    rows = x if batch_first else x.transpose(0, 1)
-    if not 0 <= row < len(rows):
-        raise ValueError(f"row should be from 0 to {len(rows) - 1}, got {row}")
-    return rows[row] if tokens else rows[row].float()
+    rows = _rows(x, batch_first, rank)
+    if isinstance(rows, Tensor) and rows.dim() == rank:
+        found = rows
+    else:
+        if not 0 <= row < len(rows):
+            raise ValueError(f"row should be from 0 to {len(rows) - 1}, got {row}")
+        found = rows[row]
+    return found if tokens else found.float()
+
+
+def _rows(x: Any, batch_first: bool, rank: int) -> Tensor | Sequence[Tensor]:
+    """One row, of so many dimensions; or a batch, each of its rows as long as it is."""
+    if isinstance(x, PackedSequence):
+        padded, lengths = pad_packed_sequence(x, batch_first=True)
+        rows = zip(padded.detach().cpu(), lengths.tolist(), strict=True)
+        return [one[:length] for one, length in rows]
+    x = torch.as_tensor(x).detach().cpu()
+    if x.is_nested:
+        return x.unbind()
+    if x.dim() not in (rank, rank + 1):
+        what = "token ids (L,) or (N, L)" if rank == 1 else "vectors, (L, F) or a batch of them"
+        raise ValueError(f"x should be {what}, got the shape {tuple(x.shape)}")
+    return x if x.dim() == rank or batch_first else x.transpose(0, 1)
+
+
+def _check_values(x: Tensor, embedding: nn.Embedding | None) -> None:
+    """Numbers that are numbers; or ids that there are."""
+    if embedding is None:
+        wrong = (~x.isfinite()).any(1).nonzero()
+        if len(wrong):
+            t = int(wrong[0])
+            value = x[t][~x[t].isfinite()][0].item()
+            raise ValueError(f"x should be finite numbers, got {value} at step {t + 1}")
+        return
+    if x.is_floating_point() or x.dtype == torch.bool:
+        raise ValueError(f"x should be token ids, whole numbers, got {x.dtype}")
+    wrong = ((x < 0) | (x >= embedding.num_embeddings)).nonzero()
+    if len(wrong):
+        t = int(wrong[0])
+        most = embedding.num_embeddings - 1
+        raise ValueError(f"x should be token ids from 0 to {most}, got {int(x[t])} at step {t + 1}")
 
 
 def _labels(x: Tensor) -> list[str]:
@@ -172,8 +205,13 @@ def _job(model: Any, stack: Stack, x: Tensor, h_0: Tensor, top: Tensor, raw: Ten
 
 
 def _run(rnn: Any, stack: Stack, x: Tensor, h_0: list[Tensor]) -> Tensor:
-    """The top layer's output from the model itself, in one go, (L, W)."""
+    """The top layer's output from the model itself, in one go, (L, W).
+
+    A network of two bytes is run in float32, with the same weights, as the page does.
+    """
     with as_used(rnn):
+        if next(rnn.parameters()).dtype.itemsize == 2:
+            rnn = deepcopy(rnn).float()
         like = next(rnn.parameters())
         x, given = x.to(like), [h.to(like) for h in h_0]
         if isinstance(rnn, (RNN, nn.RNN)):

@@ -16,6 +16,7 @@ from elman.view.packing import packed
 
 _SOURCES = Path(__file__).parent / "page"
 _MAIN = "main.js"
+_TITLE = 120  # letters of a window's
 _IMPORT = re.compile(r'^import (\{[^}]*\}) from "\./([a-z_]+\.js)";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:const|function|class) (\w+))", re.MULTILINE)
 
@@ -34,7 +35,7 @@ def page_of(document: dict[str, Any], title: str) -> str:
     )
     fields = {
         "POLICY": policy,
-        "TITLE": escape(title.encode("utf-8", "replace").decode()),  # no half characters
+        "TITLE": escape(title[:_TITLE].encode("utf-8", "replace").decode()),  # no half characters
         "STYLE": style,
         "TRACE": packed({"title": title, **document}),
         "SCRIPT": script,

@@ -79,8 +79,9 @@ def view(
         model: an RNN or RNNCell of elman's or torch's, with whatever dynamics, wiring and
             nonlinearity it has; a `ConcatRNN` or another of `elman.models`; or a fitted
             `Classifier`, `Generator` or `Forecaster`.
-        x: what it reads. Of a network: as it takes it, a batch or one row of it, (L, F), or
-            token ids (L,). Of a task: one text, or one sequence of numbers, or the series.
+        x: what it reads. Of a network: as it takes it, a batch (packed or nested too) or one row
+            of it, (L, F), or token ids (L,). Of a task: one text, or one sequence of numbers, or
+            the series.
         h_0: of a network, the state to begin with, as it takes it. Default: zeros, or what it
             learned.
         row: which row of a batch. Default: 0.

@@ -109,7 +109,7 @@ def generating(model: Generator, text: str) -> Reading:
         "embedding",
         likeliest(head, answer, last_output),
         {"kind": "token", "name": names[answer]},
-        lambda first: outputs.tokens(log_probs[first:], names, ids[first + 1 :]),
+        lambda t: outputs.tokens(log_probs[t:], names, ids[t + 1 :], first=1),
         top,
         _advice(model),
     )

@@ -87,6 +87,8 @@ class Trace:
             **_besides(chain, shown, units),
             "gradient": chain.gradient[gone_back],
             "gain": memory.gain[gone_back],
+            "arrives": _number(memory.gain[-1 if w.reverse else 0]),
+            "most": _number(memory.gain.max()),
             "jacobian": memory.jacobian[gone_back],
             "radius": memory.radius,
             "verdict": memory.verdict,
@@ -139,6 +141,11 @@ def _besides(chain: Chain, shown: slice, units: Tensor) -> dict[str, Any]:
         "skipped": of(chain.skipped),
         "output": of(chain.output),
     }
+
+
+def _number(x: Tensor) -> float | None:
+    """As JSON has it; None where it is not finite."""
+    return float(x) if x.isfinite() else None
 
 
 def _rest(x: Tensor, weight: Tensor, units: Tensor, columns: Tensor) -> Tensor | None:

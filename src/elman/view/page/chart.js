@@ -2,8 +2,8 @@
 // have one left edge and one width, so that a step stands in one column down the page.
 
 import { choose, chosen, onChange, stepNumber } from "./chosen.js";
-import { el, setText, svg } from "./dom.js";
-import { cut, label } from "./labels.js";
+import { el, frame, setText, svg } from "./dom.js";
+import { brief, label } from "./labels.js";
 import { say, spoken } from "./language.js";
 import { short } from "./numbers.js";
 import { widthOf } from "./room.js";
@@ -25,8 +25,8 @@ export class Chart {
     Object.assign(this, { high, log, home, columns: trace.L + after });
     this.title = el("h3");
     this.note = el("p", { class: "note" });
-    this.readout = el("output", { class: "readout", "data-chart": name });
-    this.picture = svg("svg", { class: "chart", role: "img", height: high + 30 });
+    this.readout = el("output", { class: "readout", "data-chart": name, "aria-live": "off" });
+    this.picture = svg("svg", { class: "chart", role: "img" });
     this.legend = el("ul", { class: "legend" });
     this.element = el("div", { class: "chart-block", "data-chart": name },
       el("div", { class: "heading" }, this.title, this.readout), this.note, this.legend, this.picture);
@@ -57,7 +57,7 @@ export class Chart {
   draw({ lines, range, ticks, extra = [] }) {
     this.range = range;
     this.width = widthOf(this.home);
-    this.picture.setAttribute("width", this.width);
+    frame(this.picture, this.width, this.high + 30);
     const parts = [...this.axis(ticks), ...timeAxis(this.width, this.high + 8, this.columns)];
     for (const line of lines) parts.push(...this.line(line));
     this.picture.replaceChildren(...parts, ...extra, this.cursor);
@@ -105,11 +105,11 @@ export class Chart {
 // The steps' names under a plot, as many as have room.
 export function timeAxis(width, y, columns = trace.L) {
   const room = (width - LEFT - RIGHT) / columns;
-  const wide = Math.max(...trace.steps.slice(0, 200).map((_, t) => cut(label(t), 6).length)) * 9 + 10;
+  const wide = Math.max(...trace.steps.slice(0, 200).map((_, t) => [...brief(label(t))].length)) * 9 + 10;
   const every = Math.max(1, Math.ceil(Math.max(16, wide) / room));
   const found = [];
   for (let t = 0; t < trace.L; t += every) {
-    found.push(svg("text", { class: "tick", x: across(t, width, columns), y: y + 15 }, cut(label(t), 6)));
+    found.push(svg("text", { class: "tick", x: across(t, width, columns), y: y + 15 }, brief(label(t))));
   }
   return found;
 }

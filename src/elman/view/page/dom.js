@@ -28,6 +28,13 @@ export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+// The size of a drawing on the page; where there is less room, as on paper, all of it shrinks.
+export function frame(picture, width, height) {
+  picture.setAttribute("width", width);
+  picture.setAttribute("height", height);
+  picture.setAttribute("viewBox", `0 0 ${width} ${height}`);
+}
+
 // A canvas of that size on the page, sharp on any screen; drawn on in the page's pixels.
 export function sized(canvas, width, height) {
   const ratio = Math.min(window.devicePixelRatio || 1, 2);

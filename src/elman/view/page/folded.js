@@ -1,9 +1,11 @@
 // The network as it is: one layer after another, each feeding back into itself.
 
+import { cut } from "./apart.js";
 import { choose, chosen, onChange } from "./chosen.js";
 import { byId, setText, svg } from "./dom.js";
-import { cut, label, saidInWords } from "./labels.js";
+import { label, saidBriefly } from "./labels.js";
 import { say } from "./language.js";
+import { raised } from "./numbers.js";
 import { trace } from "./trace.js";
 
 const [WIDTH, BOX, GAP] = [230, 54, 42];
@@ -33,7 +35,7 @@ function box(layer) {
   const mark = svg("rect", { x: X - wide / 2, y: top, width: wide, height: BOX, rx: 12, class: "box" });
   const group = svg("g", { class: "layer", click: () => choose({ chain: first }) },
     mark,
-    svg("text", { x: X, y: top + 23, class: "symbol" }, layer || rows > 1 ? `h⁽${"¹²³⁴⁵⁶⁷⁸⁹"[layer] ?? "ⁿ"}⁾` : "h"),
+    svg("text", { x: X, y: top + 23, class: "symbol" }, rows > 1 ? `h${raised(layer + 1)}` : "h"),
     svg("text", { x: X, y: top + 41, class: "small" }, named.length > 14 ? size : named),
     arrow(back, "feedback"),
     ...(chain.skipped ? [ // past the layer, and added
@@ -75,7 +77,7 @@ export function startFolded() {
   onChange(() => {
     picture.setAttribute("aria-label", say("foldedLabel"));
     setText(input, cut(label(chosen.t), 12));
-    if (speaks) setText(output, cut(saidInWords(chosen.t), 16));
+    if (speaks) setText(output, saidBriefly(chosen.t));
     marks.forEach((mark, layer) => {
       mark.classList.toggle("chosen", layer === trace.chains[chosen.chain].layer);
     });

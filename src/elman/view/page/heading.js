@@ -1,5 +1,6 @@
 // The top of the page: what was read, by what, and what it came to; and its foot.
 
+import { cut } from "./apart.js";
 import { onChange, stepNumber } from "./chosen.js";
 import { byId, el, setText } from "./dom.js";
 import { label, said, visible } from "./labels.js";
@@ -45,7 +46,7 @@ function about() {
 }
 
 export function startHeading() {
-  setText(byId("title"), visible(trace.title));
+  setText(byId("title"), cut(visible(trace.title), 120));
   byId("title").classList.toggle("long", trace.title.length > 60);
   setText(byId("network-line"), trace.network === trace.title ? "" : trace.network);
   onChange(() => {

@@ -3,7 +3,7 @@
 import { choose, chosen, current, onChange, stepNumber } from "./chosen.js";
 import { LEFT, RIGHT, Chart, keepDrawn, setHeading, timeAxis } from "./chart.js";
 import { colour, ink, rgb } from "./colour.js";
-import { byId, el, setText, sized, svg } from "./dom.js";
+import { byId, el, frame, setText, sized, svg } from "./dom.js";
 import { label } from "./labels.js";
 import { say } from "./language.js";
 import { full, short } from "./numbers.js";
@@ -12,12 +12,12 @@ import { trace } from "./trace.js";
 import { hideTip, showTip } from "./tip.js";
 
 const canvas = el("canvas", { id: "heat", tabindex: 0, role: "application" });
-const names = svg("svg", { height: 20, class: "names", "aria-hidden": "true" });
+const names = svg("svg", { class: "names", "aria-hidden": "true" });
 const title = el("h3");
 const order = el("select", { id: "sort", change: () => choose({ sort: order.value }) });
 const note = el("p", { class: "note" });
 const key = el("p", { class: "note key" });
-const readout = el("output", { class: "readout", id: "cell" });
+const readout = el("output", { class: "readout", id: "cell", "aria-live": "off" });
 const line = new Chart({ high: 70, name: "unit", home: "states" });
 // What is chosen lies over the picture, which stays as it is.
 const column = svg("rect", { class: "mark" });
@@ -92,9 +92,8 @@ function draw() {
     const pen = sized(canvas, width, tall + 2);
     pen.imageSmoothingEnabled = false;
     pen.drawImage(picture, LEFT, 1, wide, tall);
-    marks.setAttribute("width", width);
-    marks.setAttribute("height", tall + 2);
-    names.setAttribute("width", width);
+    frame(marks, width, tall + 2);
+    frame(names, width, 20);
     names.replaceChildren(...timeAxis(width, 0));
   }
   const cell = wide / chain.L;

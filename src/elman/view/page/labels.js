@@ -1,5 +1,6 @@
 // What steps and answers are called, with what cannot be seen made visible.
 
+import { cut, shortener } from "./apart.js";
 import { percent, short } from "./numbers.js";
 import { trace } from "./trace.js";
 
@@ -7,34 +8,22 @@ const SHOWN = { "\n": "⏎", "\r": "␍", "\t": "⇥", " ": "␣", "\u3000": "�
 
 export function visible(token) {
   const shown = [...token].map((c, k) => (k && c === " " ? c : SHOWN[c] ?? c)).join("");
-  return shown === "" ? "∅" : shown.replace(/[\p{Cc}\p{Cf}]/gu, "·");
+  const joins = (c, rest) => c === "\u200d" && /^\p{Extended_Pictographic}/u.test(rest); // into one picture
+  return shown === "" ? "∅"
+    : shown.replace(/[\p{Cc}\p{Cf}]/gu, (c, at) => (joins(c, shown.slice(at + 1)) ? c : "·"));
 }
 
 export function label(t) {
   return visible(trace.steps[t].label);
 }
 
-// A label cut to a width given in letters; Chinese characters count twice.
-export function cut(text, most) {
-  let width = 0;
-  let out = "";
-  for (const c of text) {
-    width += /[\u2e80-\uffef]|[\u{20000}-\u{3ffff}]/u.test(c) ? 2 : 1;
-    if (width > most) return `${out}…`;
-    out += c;
-  }
-  return out;
-}
+// The same where there is little room.
+export const brief = shortener([...trace.steps.map((_, t) => label(t)), ...(trace.outputs.following ?? [])], 6);
 
 // What the model says at a step: a name, and how likely it is where it has a probability.
 export function said(t) {
   const o = trace.outputs;
-  if (o.kind === "classes" && o.said) return { name: visible(o.said[t]), p: o.said_p.values[t] };
-  if (o.kind === "classes") {
-    const row = o.p.values.subarray(t * o.names.length, (t + 1) * o.names.length);
-    const best = row.indexOf(Math.max(...row));
-    return { name: visible(o.names[best]), p: row[best] };
-  }
+  if (o.kind === "classes") return { name: visible(o.said[t]), p: o.said_p.values[t] };
   if (o.kind === "tokens") {
     return { name: visible(o.names[t][0]), p: o.p.values[t * o.p.shape[1]] };
   }
@@ -50,4 +39,13 @@ export function saidInWords(t) {
   const answer = said(t);
   if (!answer) return "";
   return answer.p === null ? answer.name : `${answer.name} ${percent(answer.p)}`;
+}
+
+// Of what it says, a name where there is little room.
+export const briefly = trace.outputs.kind === "classes"
+  ? shortener([...trace.outputs.names, ...trace.outputs.said].map(visible), 8) : (name) => cut(name, 7);
+
+export function saidBriefly(t) {
+  const answer = said(t);
+  return answer.p === null ? answer.name : `${briefly(answer.name)} ${percent(answer.p)}`;
 }

@@ -8,9 +8,13 @@ const WORDS = { en, zh };
 let language = (navigator.languages ?? [navigator.language])
   .map((name) => name.slice(0, 2).toLowerCase()).find((name) => name in WORDS) ?? "en";
 
-// A sentence by its name, with what goes in its places.
+// A sentence by its name, with what goes in its places; {n|step|steps} counts.
 export function say(name, parts = {}) {
-  return WORDS[language][name].replace(/\{([A-Za-z]+)\}/g, (whole, part) => parts[part] ?? whole);
+  const filled = (whole, part, one, many) => {
+    if (parts[part] === undefined) return whole;
+    return many === undefined ? parts[part] : `${parts[part]} ${parts[part] === 1 ? one : many}`;
+  };
+  return WORDS[language][name].replace(/\{([A-Za-z]+)(?:\|([^|}]*)\|([^}]*))?\}/g, filled);
 }
 
 export function saysToo(name) {

@@ -29,7 +29,7 @@ function lossWords() {
 }
 
 // 1, 2 and 5 times the powers of ten; values below FLOOR are drawn on the lowest line.
-const GRADES = Array.from({ length: 90 }, (_, k) => Number(`${[1, 2, 5][k % 3]}e${Math.floor(k / 3) - 12}`));
+const GRADES = Array.from({ length: 153 }, (_, k) => Number(`${[1, 2, 5][k % 3]}e${Math.floor(k / 3) - 12}`)); // to the largest float32
 
 // A range around all values, and the lines to draw in it: not more than five.
 function decades(values) {
@@ -46,10 +46,6 @@ function decades(values) {
   return { range: [GRADES[low], GRADES[high]], ticks };
 }
 
-function earliest(chain) { // the gain of the first state that is shown, along the way of reading
-  return chain.gain[chain.reverse ? chain.L - 1 : 0];
-}
-
 function adviceWords(chain) {
   const { trained, init, clip } = trace.advice;
   const parts = { init: "orthogonal", f: trace.f, clip };
@@ -62,8 +58,8 @@ function adviceWords(chain) {
 
 function tell() {
   const chain = current();
-  const parts = { lasts: chain.lasts, steps: chain.whole, gain: short(Math.max(...(chain.verdict === "exploding" ? chain.gain : [earliest(chain)]))) };
-  const pace = earliest(chain) ** (1 / Math.max(1, chain.whole - 1));
+  const parts = { lasts: chain.lasts, steps: chain.whole, gain: short((chain.verdict === "exploding" ? chain.most : chain.arrives) ?? Infinity) };
+  const pace = chain.arrives ** (1 / Math.max(1, chain.whole - 1));
   parts.later = Math.ceil(Math.log(0.01) / Math.log(pace));
   const name = chain.verdict === "healthy" && pace < 0.9 ? "fading" : chain.verdict;
   setText(verdict, chain.whole === 1 ? say("verdictShort") : say(`verdict_${name}`, parts));

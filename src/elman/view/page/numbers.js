@@ -13,6 +13,7 @@ export function unpacked(packed) {
 // A number in full: six decimals, or seven digits where it is large or tiny.
 export function full(value) {
   const size = Math.abs(value);
+  if (!Number.isFinite(value)) return unbounded(value);
   const plain = value === 0 || (size >= 1e-3 && size < 1e4);
   return minus(plain ? value.toFixed(6) : value.toExponential(6));
 }
@@ -20,14 +21,24 @@ export function full(value) {
 // A number for a tight place.
 export function short(value) {
   const size = Math.abs(value);
+  if (!Number.isFinite(value)) return unbounded(value);
   if (value === 0) return "0";
   if (size < 1e-3 || size >= 1e5) return minus(value.toExponential(1));
   return minus(String(Number(value.toPrecision(3))));
 }
 
+// A layer's number, as it stands beside h.
+export function raised(number) {
+  return `⁽${[...String(number)].map((digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit]).join("")}⁾`;
+}
+
 export function percent(p) {
   if (p > 0.9995) return "> 99.9%";
   return p < 0.0005 ? "< 0.1%" : `${(100 * p).toFixed(1)}%`;
+}
+
+function unbounded(value) {
+  return Number.isNaN(value) ? "NaN" : value > 0 ? "∞" : "\u2212∞";
 }
 
 function minus(text) {

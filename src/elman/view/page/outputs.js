@@ -1,9 +1,10 @@
 // What the network says over time, by what kind of thing it says.
 
 import { chosen, stepNumber } from "./chosen.js";
+import { cut } from "./apart.js";
 import { Chart, keepDrawn, roundTicks, setHeading } from "./chart.js";
 import { byId, el, setText } from "./dom.js";
-import { cut, label, visible } from "./labels.js";
+import { label, visible } from "./labels.js";
 import { say } from "./language.js";
 import { full, percent, short } from "./numbers.js";
 import { trace } from "./trace.js";

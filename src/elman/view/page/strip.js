@@ -16,7 +16,7 @@ export class Strip {
     this.picks = picks;
     this.at = 0;
     this.canvas = el("canvas", { tabindex: 0, role: "slider", "aria-valuemin": 0 });
-    this.value = el("output", { class: "value" });
+    this.value = el("output", { class: "value", "aria-live": "off" });
     this.what = el("span", { class: "what" });
     this.name = el("span", { class: "symbol" });
     this.element = el("div", { class: "strip" },

@@ -3,22 +3,28 @@
 
 import { choose, chosen, onChange, stepNumber } from "./chosen.js";
 import { colour, ink } from "./colour.js";
-import { byId, setText, svg } from "./dom.js";
-import { cut, label, said, saidInWords } from "./labels.js";
+import { byId, frame, setText, svg } from "./dom.js";
+import { brief, briefly, label, said, saidInWords } from "./labels.js";
 import { say, spoken } from "./language.js";
-import { percent, short } from "./numbers.js";
+import { percent, raised, short } from "./numbers.js";
 import { widthOf } from "./room.js";
 import { trace } from "./trace.js";
 
-const [NARROW, WIDE, BOX, GAP, CELLS, SIDE] = [74, 118, 46, 30, 12, 14];
+const [NARROW, WIDE, BOX, GAP, CELLS] = [74, 118, 46, 30, 12];
 const chains = trace.chains;
+const D = trace.directions;
+const INNER = D > 1 ? 9 : 0; // from a layer's frame to the boxes of its two directions
+const LAYER = D * BOX + (D > 1 ? 3 * INNER : 0);
+const EDGE = 14;
+const SIDE = chains.length > 1 ? 44 : 14; // where layers and directions are named
 const speaks = Boolean(trace.outputs.kind);
 const forecasts = trace.outputs.kind === "forecast"; // under a row stands its value, of the first column
 const C = forecasts ? trace.outputs.columns.length : 0;
 const TOP = speaks ? 62 : 14;
-const HEIGHT = TOP + chains.length * (BOX + GAP) + 66;
-const picture = svg("svg", { class: "unrolled", height: HEIGHT, role: "img" });
+const HEIGHT = TOP + trace.layers * (LAYER + GAP) + 66;
+const picture = svg("svg", { class: "unrolled", role: "img" });
 const columns = [];
+if (chains.length > 1) byId("drawing-lead").dataset.word = "drawingLeadLayers";
 let [first, fits, room, wideColumn] = [0, 0, 0, NARROW];
 let drawn = null;
 
@@ -37,8 +43,29 @@ const pooled = chains.map((chain) => {
   }));
 });
 
-function levelOf(k) {
-  return TOP + (chains.length - 1 - k) * (BOX + GAP);
+// Where a layer begins, from above; and in it a direction, the one from the beginning below.
+function top(layer) {
+  return TOP + (trace.layers - 1 - layer) * (LAYER + GAP);
+}
+
+function topOf(chain) {
+  return top(chain.layer) + INNER + (D > 1 && !chain.reverse ? BOX + INNER : 0);
+}
+
+// What reads both ways reads the same, and gives on both side by side: one frame, one arrow in.
+function layers(x, middle, wide) {
+  return Array.from({ length: trace.layers }, (_, layer) => [
+    D > 1 ? svg("rect", { x: x - 4, y: top(layer), width: wide + 8, height: LAYER, rx: 12, class: "pair" }) : null,
+    svg("path", { class: "wire", "marker-end": "url(#head)", d: `M ${middle} ${top(layer) + LAYER + GAP - 3} V ${top(layer) + LAYER + 3}` }),
+  ]).flat().filter(Boolean);
+}
+
+// At the left edge, beside the first column: which layer, and which way it reads.
+function names() {
+  return chains.map((chain) => {
+    const layer = trace.layers > 1 ? `h${raised(chain.layer + 1)}` : "h";
+    return svg("text", { x: 4, y: topOf(chain) + BOX / 2 + 5, class: "lane" }, D > 1 ? `${layer} ${chain.reverse ? "←" : "→"}` : layer);
+  });
 }
 
 function column(k) {
@@ -48,20 +75,20 @@ function column(k) {
   const parts = { group: svg("g", { class: "column" }), boxes: [] };
   const add = (...elements) => parts.group.append(...elements);
   add(parts.band = svg("rect", { x: x - 7, y: 2, width: wide + 14, height: HEIGHT - 4, rx: 12, class: "band" }));
+  add(...layers(x, middle, wide));
   chains.forEach((chain, c) => {
-    const y = levelOf(c);
+    const y = topOf(chain);
     const cells = pooled[c][0].length;
     const wire = svg("path", { class: "wire", "marker-end": "url(#head)",
       d: chain.reverse ? `M ${x + wide + 17} ${y + BOX / 2} H ${x + wide + 3}` : `M ${x - 17} ${y + BOX / 2} H ${x - 3}` });
     const inner = Array.from({ length: cells }, (_, j) => svg("rect", {
       x: x + 5 + (j % 6) * ((wide - 10) / Math.min(6, cells)), y: y + 5 + Math.floor(j / 6) * ((BOX - 10) / Math.ceil(cells / 6)),
       width: (wide - 10) / Math.min(6, cells) - 1, height: (BOX - 10) / Math.ceil(cells / 6) - 1, rx: 2 }));
-    const frame = svg("rect", { x, y, width: wide, height: BOX, rx: 9, class: "box" });
-    add(wire, frame, ...inner,
-      svg("path", { class: "wire", "marker-end": "url(#head)", d: `M ${middle} ${y + BOX + GAP - 3} V ${y + BOX + 3}` }));
-    parts.boxes.push({ frame, inner });
+    const own = svg("rect", { x, y, width: wide, height: BOX, rx: 9, class: "box" });
+    add(wire, own, ...inner);
+    parts.boxes.push({ frame: own, inner });
   });
-  const foot = levelOf(0) + BOX + GAP;
+  const foot = top(0) + LAYER + GAP;
   add(svg("rect", { x, y: foot, width: wide, height: 34, rx: 17, class: "pill" }),
     parts.token = svg("text", { x: middle, y: foot + 22, class: "token" }),
     parts.number = svg("text", { x: middle, y: foot + 51, class: "small" }));
@@ -78,15 +105,16 @@ function build() {
   const width = widthOf("unrolled");
   if (width === room) return;
   room = width;
-  fits = Math.max(1, Math.min(trace.L, Math.floor((width - 2 * SIDE + 18) / NARROW)));
-  wideColumn = Math.min(WIDE, (width - 2 * SIDE + 18) / fits);
+  const all = width - SIDE - EDGE + 18;
+  fits = Math.max(1, Math.min(trace.L, Math.floor(all / NARROW)));
+  wideColumn = Math.min(WIDE, all / fits);
   columns.length = 0;
-  picture.replaceChildren();
+  picture.replaceChildren(...(chains.length > 1 ? names() : []));
   for (let k = 0; k < fits; k += 1) {
     columns.push(column(k));
     picture.append(columns[k].group);
   }
-  picture.setAttribute("width", 2 * SIDE + fits * wideColumn - 18);
+  frame(picture, SIDE + EDGE + fits * wideColumn - 18, HEIGHT);
 }
 
 // What changes with the choice alone.
@@ -97,7 +125,7 @@ function mark(parts, t) {
 }
 
 function fill(parts, t) {
-  setText(parts.token, cut(label(t), 6));
+  setText(parts.token, brief(label(t)));
   parts.token.classList.toggle("unknown", !trace.steps[t].known);
   setText(parts.number, forecasts ? short(trace.outputs.values.values[t * C]) : String(stepNumber(t)));
   chains.forEach((chain, c) => {
@@ -105,8 +133,8 @@ function fill(parts, t) {
   });
   if (!speaks) return;
   const answer = said(t);
-  setText(parts.said, cut(answer.name, 7));
-  const next = forecasts ? `→ ${cut(t + 1 < trace.L ? label(t + 1) : trace.outputs.following[0], 8)}` : "";
+  setText(parts.said, briefly(answer.name));
+  const next = forecasts ? `→ ${brief(t + 1 < trace.L ? label(t + 1) : trace.outputs.following[0])}` : "";
   setText(parts.p, answer.p === null ? next : percent(answer.p));
   parts.bar.setAttribute("width", answer.p === null ? 0 : (wideColumn - 18) * answer.p);
 }

@@ -5,6 +5,7 @@ export const zh = {
   skip: "跳到步骤",
   drawing: "网络：折叠与展开",
   drawingLead: "同一层在每一步重复使用：先是它本来的样子，再是沿着这个输入展开的样子。点击或拖动来选择一步。",
+  drawingLeadLayers: "这几层在每一步重复使用：先是它们本来的样子，再是沿着这个输入展开的样子。点击或拖动来选择一步。",
   run: "整个过程一览",
   memory: "记忆：它能记住多远以前",
 
@@ -32,7 +33,7 @@ export const zh = {
   x_embedding: "{label} 的嵌入", x_numbers: "输入", x_vectors: "编码器的向量", x_changes: "从序列读出的变化", x_below: "第 {layer} 层的状态",
   rowBefore: "从第 {step} 步记住的", rowBeforeFirst: "开始时的状态",
   x_given: "第 {layer} 层给出的", rowBeforeLearned: "开始时的状态，是学来的",
-  rowIh: "输入所说的", rowHh: "记忆所说的", rowSum: "两者相加", rowF: "经 {f} 压缩", rowFRelu: "取 f，{f}", rowH: "新的状态，网络自己算出的",
+  rowIh: "输入所说的", rowHh: "记忆所说的", rowSum: "两者相加", rowF: "经 {f} 压缩", rowFRelu: "取 {f}", rowH: "新的状态，网络自己算出的",
   rowNorm: "在各单元间归一化", rowClip: "限制在 ±{clip} 之内", rowKeep: "旧状态留下的部分", rowFresh: "新值被采用的部分",
   rowOther: "另一方向的状态", rowSkipped: "这一层读到的，加上去", rowOutput: "这一层给出的",
   formula: "{f}(z) = {formula}。", ownNote: "{f} 是模型自带的函数：它的值和斜率是网络自己算出的。",
