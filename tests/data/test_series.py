@@ -459,3 +459,8 @@ def test_a_long_series_is_quick_and_exact():
     times = [(start + timedelta(minutes=k)).isoformat() for k in range(50_000)]
     assert after(*times, n=1) == [(start + timedelta(minutes=50_000)).isoformat()]
     assert after(*(f"{k / 1000:.3f}" for k in range(50_000)), n=1) == ["50.000"]
+
+
+def test_days_without_dashes_follow_the_calendar():
+    assert after("20240129", "20240130", "20240131") == ["20240201", "20240202"]
+    assert after("20240131", "20240229") == ["20240331", "20240430"]

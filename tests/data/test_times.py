@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from elman.data import Table, Times, parse_numbers, parse_times
-from elman.data.times import parse_date
+from elman.data.times import parse_date, write_date
 from elman.errors import DataError
 
 
@@ -172,6 +172,7 @@ def test_an_empty_field_is_no_number():
     [
         (("1", "1,234"), "write it without thousands marks and with a decimal point"),
         (("1", "x"), "write it as a number"),
+        (("１", "２"), "write it with the digits 0 to 9, like 1"),
         (("x", "y"), "no value of the column is a number: name a column of numbers"),
         (("1", "NA"), "mend it or remove the row"),
     ],
@@ -179,3 +180,25 @@ def test_an_empty_field_is_no_number():
 def test_the_remedy_for_what_is_no_number(values, remedy):
     with pytest.raises(DataError, match=f"; {remedy}"):
         parse_numbers(column(*values), "t")
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (("20240131", "20240201"), "date"),
+        (("20240131", " 19991231 "), "date"),
+        (("20240131", "20240231"), "number"),  # no such day
+        (("20240131", "20241"), "number"),
+        (("12345678", "12345679"), "number"),
+        (("202401", "202402"), "number"),
+    ],
+)
+def test_eight_digits_are_a_date_where_all_are_one(values, kind):
+    assert parse_times(column(*values), "t").kind == kind
+
+
+def test_a_date_without_dashes_is_written_so():
+    for text in ("20240131", "20240131 12:30"):
+        assert write_date(parse_date(text), like=text) == text
+    with pytest.raises(ValueError, match="write a number, or a date"):
+        parse_date("202401")

@@ -2,6 +2,7 @@
 
 import math
 import re
+import unicodedata
 from collections.abc import Sequence
 
 from elman.data.table import Table
@@ -83,9 +84,14 @@ def number_remedy(text: str, column: Sequence[str], missing: str) -> str:
     'no value of the column is a number: name a column of numbers'
     >>> number_remedy("12 kg", ["11", "12 kg"], ""), number_remedy("NA", ["NA", "1"], "fill it in")
     ('write it as a number', 'fill it in')
+    >>> number_remedy("１２", ["１２", "１３"], "fill it in")
+    'write it with the digits 0 to 9, like 12'
     """
     if _stands_for_none(text):
         return missing
+    narrow = unicodedata.normalize("NFKC", text).strip()  # of a keyboard for Chinese, say
+    if narrow != text.strip() and parse_number(narrow) is not None:
+        return f"write it with the digits 0 to 9, like {narrow}"
     if _MARKED.fullmatch(text.strip()):
         return "write it without thousands marks and with a decimal point, like 1234567.5"
     if not any(parse_number(other) is not None for other in column):

@@ -35,6 +35,7 @@ def grouped_split(
     groups: Sequence[Hashable] | None,
     fraction: float,
     seed: int,
+    of: str = "",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Hold out about `fraction` of the rows, whole groups at a time and of each class.
 
@@ -46,6 +47,7 @@ def grouped_split(
         groups: rows with an equal value stay together. Default: each row by itself.
         fraction: of the groups of each class, between 0 and 1.
         seed: the same seed gives the same split.
+        of: for errors, what the fraction is called where it is given. Default: not told.
 
     Returns:
         Indices of the rows that stay and of those held out, each in ascending order.
@@ -73,12 +75,13 @@ def grouped_split(
             held.extend(members[of_class[i]])
     stay = np.setdiff1d(np.arange(len(labels)), held)
     missing = set(labels) - {labels[i] for i in stay}
+    share = f"{fraction:.0%} of them" + (f" ({of})" if of else "")
     if not held and len(members) > 1:
         classes = set(labels)
         pairs = {(key, labels[row]) for row, key in enumerate(keys)}
         if len(pairs) == len(classes):
             raise DataError(
-                f"too few rows or groups to hold out {fraction:.0%} of them: each of the "
+                f"too few rows or groups to hold out {share}: each of the "
                 f"{len(classes)} classes has one only, so none can be held out; is the column of "
                 "labels the right one? give more rows of each"
             )
@@ -86,7 +89,7 @@ def grouped_split(
         what = f"no row of class {sorted(map(str, missing))[0]!r}" if missing else "no row at all"
         there = f"{_count(len(labels), 'row')} in {_count(len(members), 'group')}"
         raise DataError(
-            f"too few rows or groups to hold out {fraction:.0%} of them: {what} would be left on "
+            f"too few rows or groups to hold out {share}: {what} would be left on "
             f"one side ({there}, equal texts being one group); give more rows or groups"
         )
     return stay, np.sort(np.array(held))

@@ -40,7 +40,9 @@ _FORMS = (
     _Form.of("{2}", "[Tt ]", "-", "", "-", ""),  # ISO 8601
     _Form.of("{1,2}", " ", "/", "", "/", ""),  # a spreadsheet's
     _Form.of("{1,2}", " ?", "年", "月", "", "日"),
+    _Form.of("{2}", "[Tt ]", "", "", "", ""),  # 20240131, with the day
 )
+_COMPACT = _FORMS[-1]
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,10 @@ class Times:
 
 
 def parse_times(table: Table, column: str, one_zone: bool = True) -> Times:
-    """The times in a column: all numbers, or all dates; a year alone is a number.
+    """The times in a column: all numbers, or all dates.
+
+    A year alone is a number. Eight digits are a date, like 20240131, where all of the column are
+    one from 1900 to 2099.
 
     Args:
         table: its rows in any order.
@@ -80,7 +85,7 @@ def parse_times(table: Table, column: str, one_zone: bool = True) -> Times:
     ('date', ['2024-01-01T00:00:00', '2024-02-01T12:30:00'])
     """
     texts = table.column(column)
-    if texts and parse_number(texts[0]) is not None:
+    if texts and parse_number(texts[0]) is not None and not all(map(_is_compact, texts)):
         return Times("number", _all(table, column, _number))
     dates = _all(table, column, parse_date)
     for row, date in enumerate(dates):
@@ -97,9 +102,10 @@ def parse_date(text: str) -> datetime:
     """The date and time a text writes; what is left out is the first of its kind.
 
     Known are ISO 8601's YYYY-MM, YYYY-MM-DD and YYYY-MM-DDThh:mm, with seconds and their fraction
-    or not, with a blank for the T, and with Z, +hh:mm, +hhmm or +hh, or no time zone; and those
-    of spreadsheets, whose zeros in front may be missing: YYYY/M, YYYY/M/D and YYYY/M/D h:mm, and
-    YYYY年M月, YYYY年M月D日. Dates that begin with the day or the month are not: 1/2/2024 is both.
+    or not, with a blank for the T, and with Z, +hh:mm, +hhmm or +hh, or no time zone; the same
+    without the dashes, YYYYMMDD; and those of spreadsheets, whose zeros in front may be missing:
+    YYYY/M, YYYY/M/D and YYYY/M/D h:mm, and YYYY年M月, YYYY年M月D日. Dates that begin with the day
+    or the month are not: 1/2/2024 is both.
 
     Raises:
         ValueError: the text is no such date; says why.
@@ -190,9 +196,21 @@ def _match(text: str) -> tuple[_Form, re.Match[str]] | None:
     """The form of a date, and its parts."""
     text = text.strip()
     for form in _FORMS:
-        if match := form.pattern.fullmatch(text):
+        match = form.pattern.fullmatch(text)
+        if match and (form is not _COMPACT or match["day"]):
             return form, match
     return None
+
+
+def _is_compact(text: str) -> bool:
+    """Whether eight digits are a date of these centuries."""
+    if not re.fullmatch(r"(19|20)[0-9]{6}", text.strip()):
+        return False
+    try:
+        parse_date(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _detail(match: re.Match[str]) -> int:

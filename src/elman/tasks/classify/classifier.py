@@ -201,7 +201,9 @@ class Classifier(Task[ClassifierSettings, ClassifierConfig]):
         classes = sorted(set(labels))
         if len(classes) < 2:
             raise DataError(f"only one class, {classes[0]!r}; give rows of at least two")
-        stay, held = grouped_split(labels, groups, settings.validation, settings.random_state)
+        stay, held = grouped_split(
+            labels, groups, settings.validation, settings.random_state, "validation"
+        )
         number = {label: k for k, label in enumerate(classes)}
         targets = [number[label] for label in labels]
         with seeded(settings.random_state, settings.device) as device:

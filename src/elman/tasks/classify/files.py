@@ -194,7 +194,8 @@ def train_on_table(
     try:
         same = [identity_of(value) for value in examples.inputs]
         groups = joined_groups(same, examples.groups)
-        stay, held = grouped_split(examples.labels, groups, hold_out, model.random_state or 0)
+        seed = model.random_state or 0
+        stay, held = grouped_split(examples.labels, groups, hold_out, seed, "hold-out")
         known, unseen = examples.subset(stay), examples.subset(held)
         model.fit(
             known.inputs, known.labels, known.groups,
