@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from elman.data import files_in, kind_of, open_output, read_blocks, read_table, row_writer
 from elman.data.delimited import delimited_writer
+from elman.data.kinds import passed_over
 from elman.errors import DataError, SettingError
 
 TYPED = [{"t": "a,b", "n": 1, "x": [1.5, None]}, {"x": {"头": True}, "n": None, "t": 'say "hi"'}]
@@ -135,12 +137,21 @@ def test_kinds():
             kind_of(Path(name))
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_does_not_tell_its_kind(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match=r"no file but a pipe .*; write it to a file named \.csv"):
+        kind_of(tmp_path / "pipe")
+
+
 def test_files_in(tmp_path):
     for name in ("b.csv", "a.jsonl", "C.TSV", ".hidden.csv", "notes.txt", "a.csv~"):
         (tmp_path / name).touch()
     (tmp_path / "folder.csv").mkdir()
     (tmp_path / "broken.csv").symlink_to("nowhere")  # not passed over in silence
-    assert [p.name for p in files_in(tmp_path)] == ["C.TSV", "a.jsonl", "b.csv", "broken.csv"]
+    read = files_in(tmp_path)
+    assert [p.name for p in read] == ["C.TSV", "a.jsonl", "b.csv", "broken.csv"]
+    assert [p.name for p in passed_over(tmp_path, read)] == ["a.csv~", "notes.txt"]
     with pytest.raises(DataError, match=r"no file to read .*; \.csv, \.tsv, \.jsonl, \.ndjson are"):
         files_in(tmp_path / "folder.csv")
     with pytest.raises(DataError, match="no such folder; check the path"):

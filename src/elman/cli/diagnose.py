@@ -153,8 +153,8 @@ def _check_plot(path: Path) -> None:
 
 
 def _draw(found: "Diagnosis", path: Path, quiet: bool) -> None:
+    from elman.data.places import partial_place
     from elman.errors import SettingError
-    from elman.tasks.newrun import partial_place
     from elman.view.plots import plot_diagnosis
 
     figure = plot_diagnosis(found)

@@ -163,12 +163,17 @@ def _write_folder(
     answerer: Answerer,
 ) -> None:
     """Write the answers to each file under its name; one that cannot be read stops no other."""
+    from elman.data.kinds import passed_over
+
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"{output}: cannot be written: {error.strerror}") from None
     if output.samefile(source):
         raise DataError(f"{output}: is the input folder itself; choose another for -o")
+    if others := passed_over(source, files):
+        names = ", ".join(path.name for path in others[:3]) + (", ..." if len(others) > 3 else "")
+        print(f"passed over, not .csv, .tsv or .jsonl: {names}", file=sys.stderr)
     done = 0
     for file in files:
         try:

@@ -1,5 +1,6 @@
 """Which files hold rows: known by the end of their name."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +21,11 @@ def kind_of(path: Path) -> Kind:
     ('csv', 'jsonl')
     """
     kind = _KINDS.get(path.suffix.lower())
+    if kind is None and (path.is_fifo() or path.is_char_device()):
+        raise DataError(
+            f"{path}: is no file but a pipe or a device, whose name does not tell what it holds; "
+            "write it to a file named .csv, .tsv or .jsonl (or .ndjson) first"
+        )
     if kind is None:
         raise DataError(f"{path}: unknown kind of file; name it .csv, .tsv or .jsonl (or .ndjson)")
     return kind
@@ -53,3 +59,12 @@ def files_in(folder: Path) -> list[Path]:
     if not found:
         raise DataError(f"{folder}: no file to read in this folder; {', '.join(_KINDS)} are known")
     return found
+
+
+def passed_over(folder: Path, read: Collection[Path]) -> list[Path]:
+    """What else lies in a folder that a person may take for input: not hidden, and no folder."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path not in read and not path.name.startswith(".") and not path.is_dir()
+    )

@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 
 def free_name(target: Path, suffix: str = "") -> Path:
@@ -26,6 +27,11 @@ def kept_aside(target: Path) -> Path:
         except OSError:  # a place that knows no second names
             shutil.copy2(target, aside)
         return aside
+
+
+def partial_place(target: Path) -> Path:
+    """A hidden name beside a place, of this process alone, to write under until all is there."""
+    return target.with_name(f".{target.name}.partial-{os.getpid()}-{uuid4().hex[:8]}")
 
 
 def left_behind(target: Path) -> Iterator[Path]:

@@ -8,9 +8,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from elman.data.places import kept_aside, left_behind
+from elman.data.places import kept_aside, left_behind, partial_place
 from elman.errors import RunDirectoryError
-from elman.tasks.newrun import partial_place, sync
+from elman.tasks.newrun import sync
 
 
 @dataclass

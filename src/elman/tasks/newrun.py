@@ -20,11 +20,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
 from safetensors import SafetensorError
 
-from elman.data.places import free_name, left_behind
+from elman.data.places import free_name, left_behind, partial_place
 from elman.errors import RunDirectoryError
 
 try:
@@ -192,11 +191,6 @@ def _locked(folder: Path) -> Iterator[None]:
         for place in made:
             with suppress(OSError):
                 place.rmdir()  # only where it is empty
-
-
-def partial_place(target: Path) -> Path:
-    """A hidden name beside a place, of this process alone, to write under until all is there."""
-    return target.with_name(f".{target.name}.partial-{os.getpid()}-{uuid4().hex[:8]}")
 
 
 def _clear_partials(target: Path) -> None:
