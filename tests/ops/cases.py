@@ -159,3 +159,9 @@ def values_and_gradients(f, tensors: dict[str, Tensor], out_bar: Tensor) -> dict
     else:  # a plain loop of no steps touches nothing
         gradients = [torch.zeros_like(t) for t in leaves.values()]
     return result | {f"{n}.grad": g for n, g in zip(leaves, gradients, strict=True)}
+
+
+def weights_of(D, H_in, H, bias=True):
+    """Those of a layer, of each direction."""
+    shapes = [(H, H_in), (H, H), *([(H,), (H,)] if bias else [])]
+    return [uniform(*shape) / shape[-1] ** 0.5 for _ in range(D) for shape in shapes]
