@@ -67,7 +67,7 @@ FILES = {
     "twice": (text(rows(40) + rows(80)[39:]), "row 41 (line 42): time '1939' comes twice"),
     "unsorted": (text(rows(80)[::-1]), "row 2 (line 3): time '1978' does not come after '1979'"),
     "no time": (spoilt(9, 0, "soon"), "row 10 (line 11): time 'soon' of column 'year' cannot be"),
-    "huge": (spoilt(3, 1, "1e200"), "X[3] is [1e+200], above 1e+100; use another unit"),
+    "huge": (spoilt(3, 1, "1e200"), "X[3] holds 1e+200, above 1e+100; use another unit"),
 }
 
 

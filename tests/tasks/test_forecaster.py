@@ -67,6 +67,8 @@ def test_live_is_the_whole_run_row_by_row(two):
         live.reset()
     with pytest.raises(DataError, match="2 finite numbers"):
         live.step([1.0])
+    with pytest.raises(DataError, match=r"2 finite numbers, got 'x'"):
+        live.step("x")
     with pytest.raises(DataError, match=r"2 finite numbers, got .*nan"):
         live.step([1.0, np.nan])
     assert np.allclose(live.step(y[0]), two.forecasts(y)[0], **tolerance)  # nothing was taken

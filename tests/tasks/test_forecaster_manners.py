@@ -79,7 +79,7 @@ def test_the_whole_length_it_asks_for_is_the_least(tmp_path, horizon, season, va
      ([[1.0, 2.0], [3.0, -np.inf]], r"X\[1\] is \[3.0, -inf\]"), ([], "the shape"),
      (np.zeros((2, 2, 2)), r"the shape \(2, 2, 2\)"), ("abc", "X should be numbers"),
      (["a"], "X should be numbers"), ([[1.0], [1.0, 2.0]], "X should be numbers"),
-     (3.0, "the shape"), ([1.0, 1e101], r"X\[1\] is \[1e\+101\], above 1e\+100"),
+     (3.0, "the shape"), ([1.0, 1e101], r"X\[1\] holds 1e\+101, above 1e\+100"),
      (np.zeros((5, 0)), r"the shape \(5, 0\)")],
     ids=str,
 )  # fmt: skip

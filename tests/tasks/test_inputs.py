@@ -1,6 +1,7 @@
 """Classifier: what it cannot learn from or be asked, and settings out of range."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -55,6 +56,9 @@ TEXTS = ["ab", "cd", "ef", "gh"]
     [
         (TEXTS, ["a"] * 4, None, "only one class, 'a'; give rows of at least two"),
         (["ab", "", "x", "y"], list("abab"), None, r"X\[1\] is empty; leave the row out"),
+        (None, list("abab"), None, "X should be a list of texts or of sequences of numbers, got N"),
+        (Path("a.csv"), list("abab"), None, "X should be a list of texts .*, got PosixPath"),
+        (list("abcd"), None, None, "y should be a list of labels, one for each row of X, got None"),
         ("abcd", list("abab"), None, r"X should be a list of texts, got one text; write \[text\]"),
         (["ab", 3, "x", "y"], list("abab"), None, r"X\[1\] should be a text, got int"),
         (["ab", None], list("ab"), None, r"X\[1\] should be a text, got NoneType"),

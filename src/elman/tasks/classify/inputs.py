@@ -1,6 +1,6 @@
 """Inputs and labels as a person hands them over, made fit to learn from."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,14 @@ def as_plain(values: Sequence[Hashable]) -> list[Any]:
     return [value.item() if isinstance(value, np.generic) else value for value in values]
 
 
+def _check_many(name: str, values: Any, of: str) -> None:
+    if not isinstance(values, Iterable):
+        raise DataError(f"{name} should be a list of {of}, got {type(values).__name__}")
+
+
 def _rows(X: Any) -> Any:
     """What can be gone through more than once, a row at a time."""
+    _check_many("X", X, "texts or of sequences of numbers")
     if getattr(X, "ndim", 1) == 2 and hasattr(X, "to_numpy"):
         return X.to_numpy()  # a data frame: a sequence a row
     return X if hasattr(X, "__len__") else list(X)
@@ -30,6 +36,7 @@ def as_texts(X: Sequence[Any]) -> list[str]:
         raise DataError("X should be one column of texts, got a table; pick the column")
     if isinstance(X, str):
         raise DataError("X should be a list of texts, got one text; write [text]")
+    _check_many("X", X, "texts")
     texts = list(X)
     for row, text in enumerate(texts):
         if not isinstance(text, str):
@@ -100,7 +107,9 @@ def checked_examples(
     Raises:
         DataError: they are not as many, one is empty, or a label is of no or another type.
     """
-    inputs, labels = as_inputs(X), as_plain(y)
+    inputs = as_inputs(X)
+    _check_many("y", y, "labels, one for each row of X")
+    labels = as_plain(y)
     for name, values in (("y", labels), ("groups", inputs if groups is None else groups)):
         if len(values) != len(inputs):
             raise DataError(f"{name} should have {len(inputs)} values as X has, got {len(values)}")

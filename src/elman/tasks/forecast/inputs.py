@@ -67,8 +67,8 @@ def as_series(X: Any, columns: int | None = None) -> np.ndarray:
         row = int(np.argwhere(~np.isfinite(y))[0][0])
         raise DataError(f"X[{row}] is {first_bad(y[row].tolist())}; fill it in or begin after it")
     if np.abs(y).max() > _LARGEST:
-        row = int(np.argwhere(np.abs(y) > _LARGEST)[0][0])
-        raise DataError(f"X[{row}] is {y[row].tolist()}, above {_LARGEST:g}; use another unit")
+        row, column = np.argwhere(np.abs(y) > _LARGEST)[0]
+        raise DataError(f"X[{row}] holds {y[row, column]:g}, above {_LARGEST:g}; use another unit")
     if columns is not None and y.shape[1] != columns:
         raise DataError(f"X should have {columns} columns as in training, got {y.shape[1]}")
     return y

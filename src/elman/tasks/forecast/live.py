@@ -29,7 +29,12 @@ class Live:
         Raises:
             DataError: it is no such row; nothing is taken.
         """
-        row = np.asarray(values, dtype=np.float64).reshape(-1)
+        try:
+            row = np.asarray(values, dtype=np.float64).reshape(-1)
+        except (TypeError, ValueError):
+            raise DataError(
+                f"values should be {self._frame.columns} finite numbers, got {values!r:.60}"
+            ) from None
         if len(row) != self._frame.columns or not np.isfinite(row).all():
             raise DataError(
                 f"values should be {self._frame.columns} finite numbers, got {row.tolist()!r:.60}"
