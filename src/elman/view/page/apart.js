@@ -30,8 +30,15 @@ function shared(names) {
   return names.some((name) => name.length === many) ? 0 : many;
 }
 
+const DAY = /^((?:19|20)\d\d)(\d\d)(\d\d)$/;
+
 // What cuts each of these names to about so many letters.
 export function shortener(names, most) {
+  if (names.length && names.every((name) => DAY.test(name))) { // 20240131, as 2024-01-31
+    const dashed = (name) => name.replace(DAY, "$1-$2-$3");
+    const short = shortener(names.map(dashed), most);
+    return (name) => short(dashed(name));
+  }
   const plain = (name) => cut(name, most);
   const all = [...new Set(names)];
   if (all.length < 2 || all.every((name) => plain(name) === name)) return plain;
