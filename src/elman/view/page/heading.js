@@ -5,6 +5,7 @@ import { onChange, stepNumber } from "./chosen.js";
 import { byId, el, setText } from "./dom.js";
 import { label, said, visible } from "./labels.js";
 import { say, spoken } from "./language.js";
+import { network } from "./network.js";
 import { percent } from "./numbers.js";
 import { trace } from "./trace.js";
 
@@ -46,10 +47,11 @@ function about() {
 }
 
 export function startHeading() {
-  setText(byId("title"), cut(visible(trace.title), 120));
   byId("title").classList.toggle("long", trace.title.length > 60);
-  setText(byId("network-line"), trace.network === trace.title ? "" : trace.network);
   onChange(() => {
+    const unnamed = trace.title === trace.network;
+    setText(byId("title"), cut(unnamed ? network(trace.network) : visible(trace.title), 120));
+    setText(byId("network-line"), unnamed ? "" : network(trace.network));
     setText(byId("answer"), answer().filter(Boolean).join(spoken() === "zh" ? "" : " "));
     const words = about();
     const foot = byId("about");
