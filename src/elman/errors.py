@@ -17,7 +17,16 @@ class RunDirectoryError(ElmanError, ValueError):
 
 
 class SettingError(ElmanError, ValueError):
-    """An argument is out of its range."""
+    """An argument is out of its range.
+
+    Attributes:
+        setting: the argument of a task that it is, where its text begins with the task's name and
+            the argument's; else None.
+    """
+
+    def __init__(self, text: str, setting: str | None = None) -> None:
+        super().__init__(text)
+        self.setting = setting
 
 
 class TrainingError(ElmanError, RuntimeError):

@@ -282,8 +282,7 @@ def test_training_out_of_range(refused, tmp_path, contents, more):
     put(tmp_path, "t.txt", TEXT.encode())
     before = contents(tmp_path)
     line = refused("train", "generate", tmp_path / "t.txt", *more, "--out", tmp_path / "run")
-    name = more[0][2:].replace("-", "_")
-    assert {"seed": "random_state"}.get(name, name) in line
+    assert more[0].strip("-") in line
     assert contents(tmp_path) == before
 
 

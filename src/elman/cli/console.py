@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from elman.errors import SettingError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from elman.tasks.generate.generator import Judgement
     from elman.train import Progress
 
+_CALLED = {"random_state": "seed"}  # settings whose option is not their name
 _SILENCE = 15.0  # seconds without a word, at most, while a log is written
 
 
@@ -26,7 +29,11 @@ def line(label: str, text: str) -> None:
 
 def complain(error: Exception) -> None:
     """One error in one line, in one write: processes that end together keep theirs apart."""
-    sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+    text = " ".join(str(error).split())
+    if isinstance(error, SettingError) and error.setting is not None:  # as it is called here
+        option = _CALLED.get(error.setting, error.setting).replace("_", "-")
+        text = f"--{option}" + text[text.index(error.setting) + len(error.setting) :]
+    sys.stderr.write(f"error: {text}\n")
     sys.stderr.flush()
 
 

@@ -199,5 +199,5 @@ def first_problem(error: ValidationError) -> str:
     """A pydantic error in a few words: which entry, what was wrong, what came."""
     problem = error.errors(include_url=False)[0]
     where = ".".join(map(str, problem["loc"]))
-    said = problem["msg"].removeprefix("Value error, ")
+    said = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
     return f"{where}: {said}, got {problem['input']!r:.60}"
