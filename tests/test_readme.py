@@ -115,6 +115,7 @@ def test_the_pages_tell_of_the_gpu_as_it_was_measured():
     half, full = ([float(r["ratio"]) for r in grid if r["dtype"] == dtype]
                   for dtype in ("bfloat16", "float32"))  # fmt: skip
     assert (len(half), len(full)) == (48, 48)
+    assert min(half) >= 1.35
     assert min(full) > 1
     (step,) = (row["us_per_step"] for row in rows if row["pass"] == "forward")
     for page, between in zip(PAGES, ("{:.1f} to {:.0f} times", "{:.1f} 到 {:.0f} 倍"), strict=True):

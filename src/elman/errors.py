@@ -20,11 +20,10 @@ class SettingError(ElmanError, ValueError):
     """An argument is out of its range.
 
     Attributes:
-        setting: the argument of a task that it is, where its text begins with the task's name and
-            the argument's; else None.
+        setting: the argument of a task that it is, and what is wrong with it; None of others.
     """
 
-    def __init__(self, text: str, setting: str | None = None) -> None:
+    def __init__(self, text: str, setting: tuple[str, str] | None = None) -> None:
         super().__init__(text)
         self.setting = setting
 

@@ -29,11 +29,11 @@ def line(label: str, text: str) -> None:
 
 def complain(error: Exception) -> None:
     """One error in one line, in one write: processes that end together keep theirs apart."""
-    text = " ".join(str(error).split())
+    text = str(error)
     if isinstance(error, SettingError) and error.setting is not None:  # as it is called here
-        option = _CALLED.get(error.setting, error.setting).replace("_", "-")
-        text = f"--{option}" + text[text.index(error.setting) + len(error.setting) :]
-    sys.stderr.write(f"error: {text}\n")
+        name, wrong = error.setting
+        text = f"--{_CALLED.get(name, name).replace('_', '-')}: {wrong}"
+    sys.stderr.write(f"error: {' '.join(text.split())}\n")
     sys.stderr.flush()
 
 

@@ -171,7 +171,7 @@ def _write_folder(
         raise DataError(f"{output}: cannot be written: {error.strerror}") from None
     if output.samefile(source):
         raise DataError(f"{output}: is the input folder itself; choose another for -o")
-    if others := passed_over(source, files):
+    if others := passed_over(source):
         names = ", ".join(path.name for path in others[:3]) + (", ..." if len(others) > 3 else "")
         print(f"passed over, not .csv, .tsv or .jsonl: {names}", file=sys.stderr)
     done = 0

@@ -1,6 +1,5 @@
 """Which files hold rows: known by the end of their name."""
 
-from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
 
@@ -47,11 +46,7 @@ def files_in(folder: Path) -> list[Path]:
     ['a.csv', 'b.jsonl']
     """
     try:
-        found = [
-            path
-            for path in sorted(folder.iterdir(), key=lambda path: path.name)
-            if path.suffix.lower() in _KINDS and not path.name.startswith(".") and not path.is_dir()
-        ]
+        found = [path for path in _in_sight(folder) if path.suffix.lower() in _KINDS]
     except FileNotFoundError:
         raise DataError(f"{folder}: no such folder; check the path") from None
     except OSError as error:
@@ -61,10 +56,15 @@ def files_in(folder: Path) -> list[Path]:
     return found
 
 
-def passed_over(folder: Path, read: Collection[Path]) -> list[Path]:
-    """What else lies in a folder that a person may take for input: not hidden, and no folder."""
-    return sorted(
+def passed_over(folder: Path) -> list[Path]:
+    """The other files in a folder that a person may take for input."""
+    return [path for path in _in_sight(folder) if path.suffix.lower() not in _KINDS]
+
+
+def _in_sight(folder: Path) -> list[Path]:
+    """What is neither hidden nor a folder, in the order of the names."""
+    return [
         path
-        for path in folder.iterdir()
-        if path not in read and not path.name.startswith(".") and not path.is_dir()
-    )
+        for path in sorted(folder.iterdir(), key=lambda path: path.name)
+        if not path.name.startswith(".") and not path.is_dir()
+    ]

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-from elman.data.places import kept_aside, left_behind
+from elman.data.places import clear_files, kept_aside
 from elman.errors import DataError
 
 # what a process has open already, perhaps on a file: written to, never moved over
@@ -86,8 +86,7 @@ def _moved_when_whole(
         target.open("ab").close()  # moving would not ask whether it may be changed
     try:
         partial.unlink(missing_ok=True)  # of a process with the same number that was killed
-        for place in filter(Path.is_file, left_behind(target)):
-            place.unlink(missing_ok=True)
+        clear_files(target)
         with partial.open("x", encoding="utf-8", newline="") as stream:
             if there:
                 shutil.copymode(target, partial)

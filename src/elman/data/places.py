@@ -43,6 +43,12 @@ def left_behind(target: Path) -> Iterator[Path]:
             yield place
 
 
+def clear_files(target: Path) -> None:
+    """Remove the files that were so left behind; a folder is another's to judge."""
+    for place in filter(Path.is_file, left_behind(target)):
+        place.unlink(missing_ok=True)
+
+
 def is_alive(process: int) -> bool:
     """Whether a process of this number is there."""
     if os.name == "nt":

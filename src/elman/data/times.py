@@ -23,15 +23,19 @@ class _Form(NamedTuple):
     after_day: str
 
     @classmethod
-    def of(cls, digits: str, blank: str, *around: str) -> "_Form":
-        """The form whose months, days and hours have `digits`, and `blank` before the hour."""
+    def of(cls, digits: str, blank: str, *around: str, day: str = "?") -> "_Form":
+        """The form whose months, days and hours have `digits`, and `blank` before the hour.
+
+        Args:
+            day: "?" where what is from the day on may be left out, else "".
+        """
         after_year, after_month, before_day, after_day = around
         pattern = (
             rf"(?P<year>[0-9]{{4}}){after_year}(?P<month>[0-9]{digits}){after_month}"
             rf"({before_day}(?P<day>[0-9]{digits}){after_day}"
             rf"((?P<blank>{blank})(?P<hour>[0-9]{digits}):(?P<minute>[0-9]{{2}})"
             r"(:(?P<second>[0-9]{2})((?P<point>[.,])(?P<fraction>[0-9]{1,9}))?)?"
-            r"(?P<zone>[Zz]|[+-][0-9]{2}(:?[0-9]{2})?)?)?)?"
+            rf"(?P<zone>[Zz]|[+-][0-9]{{2}}(:?[0-9]{{2}})?)?)?){day}"
         )
         return cls(re.compile(pattern), after_year, after_month, before_day, after_day)
 
@@ -40,9 +44,8 @@ _FORMS = (
     _Form.of("{2}", "[Tt ]", "-", "", "-", ""),  # ISO 8601
     _Form.of("{1,2}", " ", "/", "", "/", ""),  # a spreadsheet's
     _Form.of("{1,2}", " ?", "年", "月", "", "日"),
-    _Form.of("{2}", "[Tt ]", "", "", "", ""),  # 20240131, with the day
+    _Form.of("{2}", "[Tt ]", "", "", "", "", day=""),  # 20240131; without a day it is a number
 )
-_COMPACT = _FORMS[-1]
 
 
 @dataclass(frozen=True)
@@ -196,8 +199,7 @@ def _match(text: str) -> tuple[_Form, re.Match[str]] | None:
     """The form of a date, and its parts."""
     text = text.strip()
     for form in _FORMS:
-        match = form.pattern.fullmatch(text)
-        if match and (form is not _COMPACT or match["day"]):
+        if match := form.pattern.fullmatch(text):
             return form, match
     return None
 

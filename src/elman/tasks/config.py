@@ -195,9 +195,9 @@ def upgraded(raw: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def first_problem(error: ValidationError) -> str:
-    """A pydantic error in a few words: which entry, what was wrong, what came."""
+def first_problem(error: ValidationError) -> tuple[str, str]:
+    """A pydantic error in a few words: which entry; what was wrong, and what came."""
     problem = error.errors(include_url=False)[0]
     where = ".".join(map(str, problem["loc"]))
     said = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return f"{where}: {said}, got {problem['input']!r:.60}"
+    return where, f"{said}, got {problem['input']!r:.60}"

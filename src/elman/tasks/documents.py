@@ -111,7 +111,7 @@ def read_config(documents: Documents, kind: type[Config]) -> Config:
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
-        raise documents.damaged(CONFIG, first_problem(error)) from None
+        raise documents.damaged(CONFIG, ": ".join(first_problem(error))) from None
 
 
 def _raw_config(documents: Documents) -> dict[str, Any]:

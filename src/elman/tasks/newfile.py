@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from elman.data.places import kept_aside, left_behind, partial_place
+from elman.data.places import clear_files, kept_aside, partial_place
 from elman.errors import RunDirectoryError
 from elman.tasks.newrun import sync
 
@@ -50,8 +50,7 @@ def new_file(path: Path) -> Iterator[NewFile]:
             raise RunDirectoryError(
                 f"{path}: there is no folder {path.parent}; make it, or choose another name for -o"
             )
-        for place in filter(Path.is_file, left_behind(target)):
-            place.unlink(missing_ok=True)
+        clear_files(target)
         try:
             file.staging.touch()  # what is wrong with the place shows at once
             yield file

@@ -158,7 +158,7 @@ class RunDirectory(Documents):
         try:
             return kind.model_validate(raw.get("evidence"))
         except ValidationError as error:
-            raise damaged(file, first_problem(error), _WITHOUT) from None
+            raise damaged(file, ": ".join(first_problem(error)), _WITHOUT) from None
 
     def damaged(self, name: str, why: str) -> RunDirectoryError:
         """The error for a file of the run."""

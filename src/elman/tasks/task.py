@@ -252,9 +252,9 @@ class Task(ABC, Generic[S, C]):
                 values["random_state"] = int(np.random.SeedSequence().generate_state(1)[0])
             return self._settings_type.model_validate(values)
         except ValidationError as error:
-            problem = first_problem(error)
-            setting = problem.partition(":")[0]
-            raise SettingError(f"{type(self).__name__}: {problem}", setting) from None
+            name, wrong = first_problem(error)
+            task = type(self).__name__
+            raise SettingError(f"{task}: {name}: {wrong}", (name, wrong)) from None
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "model_"):

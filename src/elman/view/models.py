@@ -70,29 +70,24 @@ def _one_row(rnn: Any, x: Any, row: int, tokens: bool) -> Tensor:
     """(L, F), or (L,) of ids."""
     rank = 1 if tokens else 2
     batch_first = tokens or bool(getattr(rnn, "batch_first", False))
-    rows = _rows(x, batch_first, rank)
-    if isinstance(rows, Tensor) and rows.dim() == rank:
-        found = rows
-    else:
-        if not 0 <= row < len(rows):
-            raise ValueError(f"row should be from 0 to {len(rows) - 1}, got {row}")
-        found = rows[row]
-    return found if tokens else found.float()
-
-
-def _rows(x: Any, batch_first: bool, rank: int) -> Tensor | Sequence[Tensor]:
-    """One row, of so many dimensions; or a batch, each of its rows as long as it is."""
+    rows: Tensor | Sequence[Tensor]
     if isinstance(x, PackedSequence):
         padded, lengths = pad_packed_sequence(x, batch_first=True)
-        rows = zip(padded.detach().cpu(), lengths.tolist(), strict=True)
-        return [one[:length] for one, length in rows]
-    x = torch.as_tensor(x).detach().cpu()
-    if x.is_nested:
-        return x.unbind()
-    if x.dim() not in (rank, rank + 1):
-        what = "token ids (L,) or (N, L)" if rank == 1 else "vectors, (L, F) or a batch of them"
-        raise ValueError(f"x should be {what}, got the shape {tuple(x.shape)}")
-    return x if x.dim() == rank or batch_first else x.transpose(0, 1)
+        rows = [one[:n] for one, n in zip(padded.detach().cpu(), lengths.tolist(), strict=True)]
+    else:
+        x = torch.as_tensor(x).detach().cpu()
+        if x.is_nested:
+            rows = x.unbind()
+        elif x.dim() == rank:
+            return x if tokens else x.float()
+        elif x.dim() == rank + 1:
+            rows = x if batch_first else x.transpose(0, 1)
+        else:
+            what = "token ids (L,) or (N, L)" if tokens else "vectors, (L, F) or a batch of them"
+            raise ValueError(f"x should be {what}, got the shape {tuple(x.shape)}")
+    if not 0 <= row < len(rows):
+        raise ValueError(f"row should be from 0 to {len(rows) - 1}, got {row}")
+    return rows[row] if tokens else rows[row].float()
 
 
 def _check_values(x: Tensor, embedding: nn.Embedding | None) -> None:

@@ -56,6 +56,11 @@ class Product(NamedTuple):
             return 0
         return min(_CLUSTERS, self.K // SHARE) if self.K > LONG else 1
 
+    @property
+    def launched(self) -> int:
+        """Clusters for all tiles."""
+        return self.tiles * self.clusters if self.clusters else -(-self.tiles // SPREAD)
+
 
 class Products:
     """Some products of tensors on a device, which want addresses."""
@@ -69,8 +74,7 @@ class Products:
         for p in products:
             sizes = p.M, p.N, p.K, p.first, p.clusters
             self.rests.append(_REST.pack(*p.a, p.b[0], p.b[1], p.b[2], p.c, *sizes))
-            clusters = p.tiles * p.clusters or -(-p.tiles // SPREAD)
-            ends.append(clusters + (ends[-1] if ends else 0))
+            ends.append(p.launched + (ends[-1] if ends else 0))
             self.rooms.append((4 * room * _LEFT, 4 * tickets))
             if p.clusters > 1:
                 room, tickets = room + p.tiles * p.clusters, tickets + p.tiles

@@ -32,13 +32,9 @@ class Live:
         try:
             row = np.asarray(values, dtype=np.float64).reshape(-1)
         except (TypeError, ValueError):
-            raise DataError(
-                f"values should be {self._frame.columns} finite numbers, got {values!r:.60}"
-            ) from None
+            raise self._refusal(values) from None
         if len(row) != self._frame.columns or not np.isfinite(row).all():
-            raise DataError(
-                f"values should be {self._frame.columns} finite numbers, got {row.tolist()!r:.60}"
-            )
+            raise self._refusal(row.tolist())
         self._rows.append(row)
         y = np.stack(self._rows)
         device = device_of(self._model)
@@ -48,3 +44,7 @@ class Live:
         whole = np.zeros((len(y), said.shape[2]))
         whole[-1] = said[0, 0].double().cpu().numpy()
         return self._frame.forecasts(y, whole)[-1]
+
+    def _refusal(self, values: object) -> DataError:
+        wanted = f"{self._frame.columns} finite numbers"
+        return DataError(f"values should be {wanted}, got {values!r:.60}")

@@ -3,7 +3,7 @@
 import { cut } from "./apart.js";
 import { choose, chosen, onChange } from "./chosen.js";
 import { byId, setText, svg } from "./dom.js";
-import { label, saidBriefly } from "./labels.js";
+import { briefly, label, saidInWords } from "./labels.js";
 import { say } from "./language.js";
 import { raised } from "./numbers.js";
 import { trace } from "./trace.js";
@@ -77,7 +77,7 @@ export function startFolded() {
   onChange(() => {
     picture.setAttribute("aria-label", say("foldedLabel"));
     setText(input, cut(label(chosen.t), 12));
-    if (speaks) setText(output, saidBriefly(chosen.t));
+    if (speaks) setText(output, saidInWords(chosen.t, briefly));
     marks.forEach((mark, layer) => {
       mark.classList.toggle("chosen", layer === trace.chains[chosen.chain].layer);
     });

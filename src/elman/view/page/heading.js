@@ -48,9 +48,10 @@ function about() {
 
 export function startHeading() {
   byId("title").classList.toggle("long", trace.title.length > 60);
+  const unnamed = trace.title === trace.network;
+  const title = cut(visible(trace.title), 120);
   onChange(() => {
-    const unnamed = trace.title === trace.network;
-    setText(byId("title"), cut(unnamed ? network(trace.network) : visible(trace.title), 120));
+    setText(byId("title"), unnamed ? cut(network(trace.network), 120) : title);
     setText(byId("network-line"), unnamed ? "" : network(trace.network));
     setText(byId("answer"), answer().filter(Boolean).join(spoken() === "zh" ? "" : " "));
     const words = about();

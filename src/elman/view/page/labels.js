@@ -35,17 +35,13 @@ export function said(t) {
   return null;
 }
 
-export function saidInWords(t) {
+// written: how a name of it is.
+export function saidInWords(t, written = (name) => name) {
   const answer = said(t);
   if (!answer) return "";
-  return answer.p === null ? answer.name : `${answer.name} ${percent(answer.p)}`;
+  return answer.p === null ? answer.name : `${written(answer.name)} ${percent(answer.p)}`;
 }
 
 // Of what it says, a name where there is little room.
 export const briefly = trace.outputs.kind === "classes"
   ? shortener([...trace.outputs.names, ...trace.outputs.said].map(visible), 8) : (name) => cut(name, 7);
-
-export function saidBriefly(t) {
-  const answer = said(t);
-  return answer.p === null ? answer.name : `${briefly(answer.name)} ${percent(answer.p)}`;
-}

@@ -14,9 +14,9 @@ const [NARROW, WIDE, BOX, GAP, CELLS] = [74, 118, 46, 30, 12];
 const chains = trace.chains;
 const D = trace.directions;
 const INNER = D > 1 ? 9 : 0; // from a layer's frame to the boxes of its two directions
-const LAYER = D * BOX + (D > 1 ? 3 * INNER : 0);
+const LAYER = D * BOX + 3 * INNER;
 const EDGE = 14;
-const SIDE = chains.length > 1 ? 44 : 14; // where layers and directions are named
+const SIDE = chains.length > 1 ? 44 : EDGE; // where layers and directions are named
 const speaks = Boolean(trace.outputs.kind);
 const forecasts = trace.outputs.kind === "forecast"; // under a row stands its value, of the first column
 const C = forecasts ? trace.outputs.columns.length : 0;
@@ -55,9 +55,9 @@ function topOf(chain) {
 // What reads both ways reads the same, and gives on both side by side: one frame, one arrow in.
 function layers(x, middle, wide) {
   return Array.from({ length: trace.layers }, (_, layer) => [
-    D > 1 ? svg("rect", { x: x - 4, y: top(layer), width: wide + 8, height: LAYER, rx: 12, class: "pair" }) : null,
+    ...(D > 1 ? [svg("rect", { x: x - 4, y: top(layer), width: wide + 8, height: LAYER, rx: 12, class: "pair" })] : []),
     svg("path", { class: "wire", "marker-end": "url(#head)", d: `M ${middle} ${top(layer) + LAYER + GAP - 3} V ${top(layer) + LAYER + 3}` }),
-  ]).flat().filter(Boolean);
+  ]).flat();
 }
 
 // At the left edge, beside the first column: which layer, and which way it reads.
